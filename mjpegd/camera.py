@@ -1,0 +1,78 @@
+"""One camera as the rest of the daemon sees it: its capture, its ring and its viewers."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+
+from mjpegd.capture import Capture, State
+from mjpegd.config.schema import CameraConfig
+from mjpegd.frame import Frame
+from mjpegd.ring import Ring
+from mjpegd.timing import Timing
+
+PATIENCE = 1.0
+"""Seconds a camera may take to open before a card is shown in its place."""
+
+
+class Viewers:
+    """Who watches a camera, and what has been sent to all who ever did."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.total = 0
+        self.bytes_sent = 0
+        self.frames_sent = 0
+        self.frames_skipped = 0
+        self.send_time = Timing()
+
+
+class Camera:
+    """A capture thread behind a ring. Made and used on the loop."""
+
+    def __init__(self, name: str, config: CameraConfig, loop: asyncio.AbstractEventLoop) -> None:
+        self.name = name
+        self.config = config
+        self.ring = Ring(loop)
+        self.capture = Capture(name, config, self.ring.publish)
+        self.viewers = Viewers()
+        self._loop = loop
+        self._starting: asyncio.TimerHandle | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether pictures come."""
+        return self.capture.status.state is State.LIVE
+
+    def start(self) -> None:
+        """Start the capture thread."""
+        self.capture.start()
+        self._starting = self._loop.call_later(PATIENCE, self.capture.announce_starting)
+
+    def stop(self) -> None:
+        """Ask the thread to end and let every viewer go."""
+        if self._starting is not None:
+            self._starting.cancel()
+        self.capture.stop()
+        self.ring.close()
+
+    async def picture(self, after: int, taken_after: float, deadline: float) -> Frame | None:
+        """The newest live frame with a `seq` above `after`, taken later than `taken_after`; None at `deadline`."""
+        frame = await self.ring.next(0, deadline)
+        while frame is not None and not (frame.live and frame.seq > after and frame.taken > taken_after):
+            frame = await self.ring.next(frame.seq, deadline)
+        return frame
+
+
+class Cameras(Mapping[str, Camera]):
+    """Every camera by name, in the order of the configuration; the first is the default."""
+
+    def __init__(self, configs: Mapping[str, CameraConfig], loop: asyncio.AbstractEventLoop) -> None:
+        self._cameras = {name: Camera(name, config, loop) for name, config in configs.items()}
+
+    def __getitem__(self, name: str) -> Camera:
+        return self._cameras[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cameras)
+
+    def __len__(self) -> int:
+        return len(self._cameras)

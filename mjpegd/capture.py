@@ -1,0 +1,254 @@
+"""The capture thread of one camera: open, read, stamp, publish; on failure say so in the picture, rest, try again.
+
+It is the one owner of retry. A lost camera is a frame like any other, the card, so nothing above here asks whether the
+camera is there.
+"""
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import count
+from time import monotonic, time
+
+from mjpegd import jpeg, log, sources
+from mjpegd.config.schema import CameraConfig
+from mjpegd.errors import BrokenPicture, SourceError, SourceStalled
+from mjpegd.frame import Frame
+from mjpegd.masking import mask
+from mjpegd.sources.base import JPEG, Grab, Granted, Source
+from mjpegd.timing import Rate, Timing
+from mjpegd.wire import multipart
+
+STABLE = 60.0
+"""Seconds of pictures after which the pause before a retry is the shortest again."""
+LOOK_EVERY = 0.25
+"""Seconds between two looks for a device node that is not there."""
+JUDGE_AFTER = 5.0
+"""Seconds of pictures before the measured rate is held against the one asked for."""
+SLOW = 0.7
+"""Share of the rate asked for below which the operator is told."""
+
+
+class State(StrEnum):
+    """What can be said of a camera; `stale` is open but silent, `lost` cannot be opened or read."""
+
+    STARTING = "starting"
+    LIVE = "live"
+    STALE = "stale"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A state, since when (Unix seconds; of an outage: its beginning), and why in words."""
+
+    state: State
+    since: float
+    reason: str = ""
+
+
+class Backoff:
+    """Pauses that double from `low` to `high` seconds, each shortened at random so that cameras do not retry in step."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self._low, self._high = low, high
+        self._tries = 0
+
+    def pause(self) -> float:
+        """The next pause."""
+        full = min(self._high, self._low * 2.0 ** min(self._tries, 32))
+        self._tries += 1
+        return full * random.uniform(0.75, 1.0)  # noqa: S311  (jitter, no secret)
+
+    def reset(self) -> None:
+        """Begin at the shortest again."""
+        self._tries = 0
+
+
+class Capture:
+    """One camera's thread and what it counts. Only the thread writes; whoever reads sees a whole value."""
+
+    def __init__(self, name: str, config: CameraConfig, publish: Callable[[Frame], None]) -> None:
+        self.status = Status(State.STARTING, time())
+        self.granted: Granted | None = None
+        self.kind = sources.kind_of(config.source).name
+        self.captured = self.skipped = self.broken = self.opened = self.last_size = 0
+        self.rate, self.capture_time, self.encode_time = Rate(), Timing(), Timing()
+        self._name, self._config, self._publish = name, config, publish
+        self._spec = config.source
+        self._ids = count(1)
+        self._size = (config.width, config.height)
+        self._stop = threading.Event()
+        self._backoff = Backoff(config.retry_min, config.retry_max)
+        self._live_from = self._last_good = 0.0
+        self._judged = False
+        self._log = log.get(camera=name)
+        self._thread = threading.Thread(target=self._run, name=f"capture-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; `join` waits for it."""
+        self._stop.set()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end; False if a library call still holds the thread (it is a daemon: it ends with us)."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def announce_starting(self) -> None:
+        """Show a card while the first opening takes long; called by the loop."""
+        if self.status.state is State.STARTING and not self.captured:
+            self._show_card("starting")
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._session()
+            except SourceError as error:
+                self._fail(error)
+            except Exception:
+                self._log.exception("capture broke down: this is a bug in mjpegd")
+                self._fail(SourceError("internal error, see the log"))
+            self._rest()
+
+    def _session(self) -> None:
+        """From open to failure or stop."""
+        source = sources.open_source(self._spec, self._config, self._stop)
+        try:
+            self._note_opened(source.granted)
+            while not self._stop.is_set():
+                self._step(source)
+        finally:
+            source.close()
+
+    def _note_opened(self, granted: Granted) -> None:
+        self.granted = granted
+        self.opened += 1
+        self._size = (granted.width or self._size[0], granted.height or self._size[1])
+        self._live_from, self._last_good, self._judged = 0.0, monotonic(), False
+        if self.kind == "auto" and granted.device.startswith("/dev/"):
+            self._spec = granted.device  # a camera once found is the one to wait for when it is lost
+
+    def _step(self, source: Source) -> None:
+        try:
+            grab = source.read()
+            if grab is None:
+                return
+            self.skipped += grab.skipped
+            frame = self._frame(grab)
+        except BrokenPicture as error:
+            self._note_broken(error)
+            return
+        self._publish(frame)
+        self._note_good(frame)
+
+    def _frame(self, grab: Grab) -> Frame:
+        picture = self._picture(grab)
+        return multipart.assemble(
+            picture.pieces,
+            seq=next(self._ids),
+            captured=time() - (monotonic() - grab.taken),
+            taken=grab.taken,
+            width=picture.width,
+            height=picture.height,
+        )
+
+    def _picture(self, grab: Grab) -> jpeg.Picture:
+        """The grab as a JPEG: the camera's own, or its pixels encoded once for all viewers."""
+        if grab.format == JPEG:
+            return jpeg.examine(grab.data, complete=self._config.complete_only)
+        from mjpegd import pixels
+
+        began = monotonic()
+        encoded = pixels.encode(pixels.to_bgr(grab), self._config.quality)
+        self.encode_time.add(monotonic() - began)
+        return jpeg.Picture((encoded,), grab.width, grab.height)
+
+    def _note_good(self, frame: Frame) -> None:
+        self.captured += 1
+        self.last_size = len(frame.jpeg)
+        self.capture_time.add(frame.ready - frame.taken)
+        self.rate.tick(frame.taken)
+        self._size = (frame.width, frame.height)
+        self._last_good = frame.ready
+        if self.status.state is not State.LIVE:
+            self._note_live()
+        elif not self._judged and frame.ready - self._live_from > JUDGE_AFTER:
+            self._judge_rate(frame.ready)
+        elif frame.ready - self._live_from > STABLE:
+            self._backoff.reset()
+
+    def _note_live(self) -> None:
+        assert self.granted is not None
+        self.status = Status(State.LIVE, time())
+        self._live_from = self._last_good
+        width, height = self._size
+        self._log.info(
+            "camera live",
+            device=mask(self.granted.device),
+            format=self.granted.format,
+            asked=f"{self._config.width}x{self._config.height}@{self._config.fps:g}",
+            got=f"{width}x{height}@{self.granted.fps:g}",
+        )
+
+    def _judge_rate(self, now: float) -> None:
+        """Tell the operator, once per opening, of a camera that gives much less than it was asked for."""
+        self._judged = True
+        fps = self.rate.per_second(now)
+        assert self.granted is not None
+        if self.granted.device.startswith("/dev/") and fps < SLOW * self._config.fps:
+            self._log.warning(
+                "camera gives fewer frames than asked for",
+                asked=self._config.fps,
+                granted=round(self.granted.fps, 2),
+                measured=round(fps, 2),
+                hint="a smaller size, MJPG, more light (exposure), or another USB port",
+            )
+
+    def _note_broken(self, error: BrokenPicture) -> None:
+        self.broken += 1
+        self._log.warning("picture skipped", reason=str(error), broken=self.broken)
+        if monotonic() - self._last_good > self._config.stale_after:
+            raise SourceStalled(f"only broken pictures for {self._config.stale_after:g} s ({error})")
+
+    def _fail(self, error: SourceError) -> None:
+        """Leave `live` with a reason: in the log, in the status and in the picture; once until something changes."""
+        state = State.STALE if isinstance(error, SourceStalled) else State.LOST
+        old, reason = self.status, mask(str(error))
+        if (old.state, old.reason) == (state, reason):
+            return
+        outage = old.state in (State.STALE, State.LOST)
+        self.status = Status(state, old.since if outage else time(), reason)
+        self._log.warning("camera " + state, source=mask(self._spec), reason=reason)
+        self._show_card(reason)
+
+    def _show_card(self, reason: str) -> None:
+        from mjpegd import pixels
+
+        width, height = self._size
+        now = monotonic()
+        card = multipart.assemble(
+            (pixels.card(width, height, self._name, reason, self.status.since),),
+            seq=next(self._ids),
+            captured=time(),
+            taken=now,
+            width=width,
+            height=height,
+            live=False,
+        )
+        self._publish(card)
+
+    def _rest(self) -> None:
+        """Wait before the next try, but not for a device that has just been plugged in."""
+        until = monotonic() + self._backoff.pause()
+        absent = sources.is_absent(self._spec)
+        while (left := until - monotonic()) > 0 and not self._stop.wait(min(left, LOOK_EVERY)):
+            was_absent, absent = absent, sources.is_absent(self._spec)
+            if was_absent and not absent:
+                self._backoff.reset()
+                return

@@ -1,0 +1,54 @@
+"""Every error that mjpegd raises on purpose.
+
+    MjpegdError
+    ├── ConfigError       the operator's: every problem at once, exit code 2
+    ├── SourceError       the camera's: shown on a card, retried; state `lost`
+    │   └── SourceStalled the camera is there but silent; state `stale`
+    ├── BrokenPicture     one picture's: counted and skipped
+    └── HttpError         a request's: carries the status to answer with, and what else to say
+        └── ProtocolError the request itself is broken: answer, then close
+
+Anything else that escapes is a bug and is logged with its traceback.
+"""
+
+from collections.abc import Mapping, Sequence
+
+
+class MjpegdError(Exception):
+    """Parent of all of them."""
+
+
+class ConfigError(MjpegdError):
+    """The configuration cannot be used; `problems` has one line for each reason."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class SourceError(MjpegdError):
+    """The camera cannot be opened or read; the text is fit for a card and a log line."""
+
+
+class SourceStalled(SourceError):
+    """The camera is open and delivers nothing."""
+
+
+class BrokenPicture(MjpegdError):
+    """These bytes are no complete JPEG."""
+
+
+class HttpError(MjpegdError):
+    """A request that gets no good answer. `facts` join the JSON body, `headers` the response head."""
+
+    def __init__(
+        self, status: int, message: str, *, headers: Mapping[str, str] | None = None, facts: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+        self.facts = dict(facts or {})
+
+
+class ProtocolError(HttpError):
+    """The client broke HTTP; nothing after it can be trusted."""

@@ -1,0 +1,79 @@
+"""One picture: from memory, with the conditions, waits and ages that pollers and timelapse tools ask for."""
+
+import asyncio
+from collections.abc import Mapping
+from time import monotonic, time
+
+from mjpegd.camera import Camera
+from mjpegd.errors import HttpError
+from mjpegd.frame import Frame
+from mjpegd.http.response import Response
+from mjpegd.http.site import Site
+from mjpegd.wire.conditional import http_date, not_modified
+from mjpegd.wire.http import Request
+
+PATIENCE = 4.0
+"""Seconds a snapshot may take: OctoPrint gives up after 5, Home Assistant after 10."""
+RETRY_AFTER = 5
+"""Seconds after which a client without a picture may come again."""
+
+_CACHING = "no-cache, private, max-age=0"
+"""Kept but always asked about again: `no-store` would forbid the 304 (RFC 9111 5.2.2.5)."""
+
+
+async def snapshot(site: Site, request: Request, camera: Camera) -> Response:
+    """The newest picture; `fresh=1`, `after=ID` and `max_age=MS` say what is new enough."""
+    arrived = monotonic()
+    oldest = max(
+        arrived if _flag(request.query, "fresh") else 0.0,
+        arrived - _number(request.query, "max_age", 0, 86_400_000) / 1000 if "max_age" in request.query else 0.0,
+    )
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    frame = await camera.picture(_after(request.query, camera), oldest, deadline)
+    if frame is None:
+        raise _no_picture(camera)
+    return _answer(site, request, frame)
+
+
+def _after(query: Mapping[str, str], camera: Camera) -> int:
+    """The frame the client has. One that is yet to come is from before a restart: then any frame is new to it."""
+    after = _number(query, "after", 0, 2**63)
+    newest = camera.ring.newest
+    return after if newest is not None and after <= newest.seq else 0
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    return query.get(name, "0") not in ("0", "", "false", "no")
+
+
+def _number(query: Mapping[str, str], name: str, low: int, high: int) -> int:
+    text = query.get(name, str(low))
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise HttpError(400, f"{name} must be a whole number from {low} to {high}")
+    return int(text)
+
+
+def _no_picture(camera: Camera) -> HttpError:
+    status = camera.capture.status
+    return HttpError(
+        503,
+        f"no picture within {PATIENCE:g} s",
+        headers={"Retry-After": str(RETRY_AFTER)},
+        facts={"camera": camera.name, "state": status.state, "reason": status.reason or "no new frame came"},
+    )
+
+
+def _answer(site: Site, request: Request, frame: Frame) -> Response:
+    etag = f'"{site.boot}-{frame.seq}"'
+    headers = {
+        "ETag": etag,
+        "Last-Modified": http_date(frame.captured),
+        "Cache-Control": _CACHING,
+        "X-Timestamp": f"{frame.captured:.6f}",
+        "X-Frame-Id": str(frame.seq),
+        "Age": str(max(0, int(time() - frame.captured))),
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    if not_modified(request.headers, etag, frame.captured):
+        return Response(304, headers=headers)
+    return Response(200, frame.jpeg, "image/jpeg", headers)

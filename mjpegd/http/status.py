@@ -1,0 +1,117 @@
+"""What the daemon says about itself: cameras, health, statistics, and uStreamer's `/state`."""
+
+from time import monotonic
+from typing import Any
+
+from mjpegd import __version__
+from mjpegd.camera import Camera
+from mjpegd.capture import State
+from mjpegd.http.site import Site
+from mjpegd.timing import Timing
+
+Report = dict[str, Any]
+
+
+def cameras(site: Site) -> Report:
+    """Names, states and addresses of all cameras; what a page or a script needs to show them."""
+    return {
+        "cameras": [
+            {
+                "name": camera.name,
+                **_state(camera),
+                "stream": f"/stream/{camera.name}.mjpg",
+                "snapshot": f"/snapshot/{camera.name}.jpg",
+            }
+            for camera in site.cameras.values()
+        ]
+    }
+
+
+def health(site: Site) -> Report:
+    """The daemon is well if it can answer this; a lost camera is told, but is no reason to restart it."""
+    return {"status": "ok", "cameras": {name: _state(camera) for name, camera in site.cameras.items()}}
+
+
+def camera_health(camera: Camera) -> tuple[int, Report]:
+    """200 only while the camera is live, else 503; for monitors that look at the status alone."""
+    return 200 if camera.is_live else 503, {"camera": camera.name, **_state(camera)}
+
+
+def stats(site: Site) -> Report:
+    """Everything that is counted and measured."""
+    return {
+        "version": __version__,
+        "started": round(site.started, 3),
+        "uptime": round(monotonic() - site.started_monotonic, 3),
+        "cameras": {name: _camera_stats(camera) for name, camera in site.cameras.items()},
+    }
+
+
+def ustreamer_state(camera: Camera) -> Report:
+    """`GET /state` as uStreamer answers it, for PiKVM-like tools."""
+    capture, viewers = camera.capture, camera.viewers
+    width, height = _granted_size(camera)
+    return {
+        "ok": True,
+        "result": {
+            "instance_id": "",
+            "encoder": {"type": "CPU" if capture.encode_time.percentile(0.5) else "HW", "quality": camera.config.quality},
+            "source": {
+                "resolution": {"width": width, "height": height},
+                "online": camera.is_live,
+                "desired_fps": round(camera.config.fps),
+                "captured_fps": round(capture.rate.per_second()),
+            },
+            "stream": {"queued_fps": 0, "clients": viewers.now, "clients_stat": {}},
+        },
+    }
+
+
+def _state(camera: Camera) -> Report:
+    status = camera.capture.status
+    return {"state": status.state, "since": round(status.since, 3), "reason": status.reason}
+
+
+def _granted_size(camera: Camera) -> tuple[int, int]:
+    granted = camera.capture.granted
+    return (granted.width, granted.height) if granted else (0, 0)
+
+
+def _camera_stats(camera: Camera) -> Report:
+    capture, viewers, config = camera.capture, camera.viewers, camera.config
+    granted = capture.granted
+    return {
+        **_state(camera),
+        "source": capture.kind,
+        "requested": {"width": config.width, "height": config.height, "fps": config.fps},
+        "granted": granted
+        and {
+            "width": granted.width,
+            "height": granted.height,
+            "fps": round(granted.fps, 3),
+            "format": granted.format,
+        },
+        "fps": round(capture.rate.per_second(), 2) if capture.status.state is State.LIVE else 0.0,
+        "jpeg_bytes": capture.last_size,
+        "frames": {"captured": capture.captured, "skipped": capture.skipped, "broken": capture.broken},
+        "restarts": max(0, capture.opened - 1),
+        "viewers": viewers.now,
+        "viewers_total": viewers.total,
+        "frames_sent": viewers.frames_sent,
+        "frames_not_sent": viewers.frames_skipped,
+        "bytes_sent": viewers.bytes_sent,
+        "milliseconds": {
+            "capture": _percentiles(capture.capture_time),
+            "encode": _percentiles(capture.encode_time),
+            "wakeup": _percentiles(camera.ring.wakeup),
+            "send": _percentiles(viewers.send_time),
+        },
+    }
+
+
+def _percentiles(timing: Timing) -> Report:
+    """p50 and p95 in milliseconds; None while nothing was measured."""
+    return {
+        f"p{round(share * 100)}": None if (value := timing.percentile(share)) is None else round(value * 1000, 3)
+        for share in (0.5, 0.95)
+    }

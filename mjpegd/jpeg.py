@@ -1,0 +1,144 @@
+"""JPEG markers: is this picture whole, how large is it, and what must be mended before it is sent.
+
+This file knows ITU-T T.81 and JFIF; it never decodes a pixel and never copies a picture: a mended one is a list of
+pieces, joined once into the buffer that viewers are sent.
+
+Mended here:
+- zero padding after EOI (drivers that round `bytesused` up) is left off;
+- missing Huffman tables (AVI1, most cheap UVC cameras) are put in before SOS, from T.81 Annex K.3;
+- an `AVI1` APP0 becomes a JFIF one: `imghdr`-like checks want `JFIF` at byte 6;
+- a segment holding a second SOI or EOI (an EXIF thumbnail) is cut out: scanners such as Home Assistant's still
+  extractor take the first FF D9 for the end of the picture and show a torn one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mjpegd.errors import BrokenPicture
+
+SOI, EOI = b"\xff\xd8", b"\xff\xd9"
+_APP0, _APP15, _COM, _DHT, _SOS = 0xE0, 0xEF, 0xFE, 0xC4, 0xDA
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""SOF0 to SOF15; C4, C8 and CC in that range are DHT, JPG and DAC."""
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+"""TEM and RST0 to RST7 have no length."""
+_PADDING_BLOCK = 4096
+
+JFIF_APP0 = bytes.fromhex("ffe000104a46494600010100000100010000")
+
+
+def _huffman_tables() -> bytes:
+    """The DHT segment of the typical tables, T.81 K.3.3.1 (DC) and K.3.3.2 (AC), luminance then chrominance."""
+    dc = "000102030405060708090a0b"
+    ac_luminance = (
+        "01020300041105122131410613516107227114328191a1082342b1c11552d1f02433627282090a161718191a25262728292a34353637"
+        "38393a434445464748494a535455565758595a636465666768696a737475767778797a838485868788898a92939495969798999aa2a3"
+        "a4a5a6a7a8a9aab2b3b4b5b6b7b8b9bac2c3c4c5c6c7c8c9cad2d3d4d5d6d7d8d9dae1e2e3e4e5e6e7e8e9eaf1f2f3f4f5f6f7f8f9fa"
+    )
+    ac_chrominance = (
+        "0102031104052131061241510761711322328108144291a1b1c109233352f0156272d10a162434e125f11718191a262728292a353637"
+        "38393a434445464748494a535455565758595a636465666768696a737475767778797a82838485868788898a92939495969798999aa2"
+        "a3a4a5a6a7a8a9aab2b3b4b5b6b7b8b9bac2c3c4c5c6c7c8c9cad2d3d4d5d6d7d8d9dae2e3e4e5e6e7e8e9eaf2f3f4f5f6f7f8f9fa"
+    )
+    tables = bytes.fromhex(
+        f"00 00010501010101010100000000000000 {dc} 10 0002010303020403050504040000017d {ac_luminance}"
+        f"01 00030101010101010101010000000000 {dc} 11 00020102040403040705040400010277 {ac_chrominance}"
+    )
+    return b"\xff\xc4" + (len(tables) + 2).to_bytes(2, "big") + tables
+
+
+HUFFMAN_TABLES = _huffman_tables()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A JPEG ready to be sent: its `pieces` in order, and its size in pixels."""
+
+    pieces: tuple[memoryview | bytes, ...]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """One marker segment before the scan: `start` is its FF, `end` the byte after it."""
+
+    marker: int
+    start: int
+    end: int
+
+
+def examine(data: memoryview, *, complete: bool = True) -> Picture:
+    """Return the picture in `data`, mended; raise `BrokenPicture` where it is none or only a part of one.
+
+    `complete=False` lets a picture without its EOI pass, for cameras that never send one.
+    """
+    if bytes(data[:2]) != SOI:
+        raise BrokenPicture("no SOI at the start")
+    end = _content_end(data)
+    if complete and bytes(data[end - 2 : end]) != EOI:
+        raise BrokenPicture("no EOI at the end: truncated")
+    return _mend(data, end)
+
+
+def _content_end(data: memoryview) -> int:
+    """Where the zero padding begins."""
+    end = len(data)
+    while end:
+        block = bytes(data[max(0, end - _PADDING_BLOCK) : end])
+        content = len(block.rstrip(b"\0"))
+        end -= len(block) - content
+        if content:
+            break
+    return end
+
+
+def _mend(data: memoryview, end: int) -> Picture:
+    width = height = kept = 0
+    tables = False
+    pieces: list[memoryview | bytes] = []
+    for segment in _segments(data, end):
+        body = data[segment.start + 4 : segment.end]
+        if segment.marker in _FRAME_HEADERS:
+            height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
+        elif segment.marker == _DHT:
+            tables = True
+        elif segment.marker == _SOS and not tables:
+            pieces += data[kept : segment.start], HUFFMAN_TABLES
+            kept = segment.start
+        elif (substitute := _substitute(segment.marker, body)) is not None:
+            pieces += data[kept : segment.start], substitute
+            kept = segment.end
+    if not (width and height):
+        raise BrokenPicture("no frame header with a size")
+    return Picture((*pieces, data[kept:end]), width, height)
+
+
+def _segments(data: memoryview, end: int) -> Iterator[_Segment]:
+    """The segments from SOI to SOS, that one included; raise `BrokenPicture` where they do not hang together."""
+    at = 2
+    while at + 4 <= end:
+        if data[at] != 0xFF:
+            raise BrokenPicture(f"no marker at byte {at}")
+        marker = data[at + 1]
+        if marker == 0xFF or marker in _STANDALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        after = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if after > end or after < at + 4:
+            raise BrokenPicture(f"the segment at byte {at} is torn")
+        yield _Segment(marker, at, after)
+        if marker == _SOS:
+            return
+        at = after
+    raise BrokenPicture("no scan")
+
+
+def _substitute(marker: int, body: memoryview) -> bytes | None:
+    """What to send in place of an application or comment segment; None to leave it as it is."""
+    if not (_APP0 <= marker <= _APP15 or marker == _COM):
+        return None
+    text = bytes(body)
+    if SOI in text or EOI in text:
+        return b""
+    return JFIF_APP0 if marker == _APP0 and text.startswith(b"AVI1") else None

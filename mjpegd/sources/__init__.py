@@ -1,0 +1,49 @@
+"""The shelf of sources: a source is one file here and one row in `KINDS`.
+
+A row names its module, imported when first opened: a daemon that only passes JPEG through never loads OpenCV (40 MB).
+"""
+
+import importlib
+import re
+import threading
+from dataclasses import dataclass
+
+from mjpegd.config.schema import CameraConfig
+from mjpegd.sources import devices
+from mjpegd.sources.base import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of source, the specs that mean it, and the module with its `open_source`."""
+
+    name: str
+    spec: re.Pattern[str]
+    module: str
+    about: str
+
+
+KINDS = (
+    Kind("auto", re.compile(r"auto"), "auto", "the first usable V4L2 camera, else the test pattern"),
+    Kind("pattern", re.compile(r"pattern"), "pattern", "a moving test picture with a clock"),
+    Kind("v4l2", re.compile(r"/dev/.+|usb:.+"), "v4l2", "a camera: /dev path, by-id or by-path link, usb:VID:PID[:SERIAL]"),
+    Kind("ffmpeg", re.compile(r".+"), "ffmpeg", "a file, RTSP or HTTP URL: whatever OpenCV's FFmpeg opens"),
+)
+"""The first row that matches wins."""
+
+
+def kind_of(spec: str) -> Kind:
+    """The row for a `source` key; the last one takes anything."""
+    return next(kind for kind in KINDS if kind.spec.fullmatch(spec))
+
+
+def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> Source:
+    """Open what `spec` names; `SourceError` says in words why it cannot be."""
+    module = importlib.import_module(f"{__name__}.{kind_of(spec).module}")
+    source: Source = module.open_source(spec, camera, stop)
+    return source
+
+
+def is_absent(spec: str) -> bool:
+    """Whether `spec` names a device that is not plugged in: worth waiting for rather than trying again."""
+    return kind_of(spec).name == "v4l2" and devices.resolve(spec) is None

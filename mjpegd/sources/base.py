@@ -1,0 +1,60 @@
+"""What a source is: opened, it is read until it fails, and closed. Retry, stamping, cards and counting are capture's."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from mjpegd.config.schema import CameraConfig
+
+JPEG = "JPEG"
+"""`Grab.format` of pictures that are passed through; every other name is a row of `pixels.LAYOUTS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What the source gives, as far as it says: 0 where it does not. `device` is where it was found."""
+
+    width: int
+    height: int
+    fps: float
+    format: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grab:
+    """One picture as the source gave it: JPEG or raw pixels, in a buffer that the next `read` may reuse.
+
+    `taken` is the moment of capture in monotonic seconds; `skipped` counts the pictures lost since the one before.
+    Size and `stride` (bytes a row, 0 for no padding) are needed for pixels; a JPEG tells its own.
+    """
+
+    data: memoryview
+    format: str
+    taken: float
+    skipped: int = 0
+    width: int = 0
+    height: int = 0
+    stride: int = 0
+
+
+class Source(Protocol):
+    """An open picture source; made by the `open_source` of its module, used by one thread."""
+
+    granted: Granted
+
+    def read(self) -> Grab | None:
+        """The next picture, blocking; None if `stop` was set first.
+
+        `BrokenPicture` for one that the driver flags as bad, `SourceStalled` after `stale_after` seconds of silence,
+        `SourceError` when the source is gone.
+        """
+
+    def close(self) -> None:
+        """Give the device back. A second call does nothing."""
+
+
+OpenSource = Callable[[str, CameraConfig, threading.Event], Source]
+"""`open_source(spec, camera, stop)` of a source's module. `SourceError` says in words why it cannot be opened."""
+

@@ -1,0 +1,79 @@
+"""A moving test picture: colour bars, a bouncing ball, a running clock and the frame's number."""
+
+import threading
+from datetime import datetime
+from time import monotonic, time
+
+import cv2
+import numpy
+
+from mjpegd.config.schema import CameraConfig
+from mjpegd.pixels import Pixels
+from mjpegd.sources.base import Grab, Granted
+
+_BARS = ((191, 191, 191), (0, 191, 191), (191, 191, 0), (0, 191, 0), (191, 0, 191), (0, 0, 191), (191, 0, 0))
+"""SMPTE's order at 75 %: grey, yellow, cyan, green, magenta, red, blue (here in BGR)."""
+
+
+def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> "PatternSource":
+    """A pattern of the size and rate asked for."""
+    return PatternSource(camera, stop)
+
+
+class PatternSource:
+    """Draws one picture each 1/fps seconds, on time rather than after a pause."""
+
+    def __init__(self, camera: CameraConfig, stop: threading.Event) -> None:
+        self.granted = Granted(camera.width, camera.height, camera.fps, "BGR", "pattern")
+        self._stop = stop
+        self._period = 1 / camera.fps
+        self._due = monotonic()
+        self._number = 0
+        self._background = _bars(camera.width, camera.height)
+
+    def read(self) -> Grab | None:
+        """The next picture, when it is due."""
+        now = monotonic()
+        self._due = max(self._due + self._period, now - self._period)
+        if self._stop.wait(max(0.0, self._due - now)):
+            return None
+        self._number += 1
+        taken = monotonic()
+        image = _draw(self._background, self._number, taken)
+        return Grab(memoryview(image).cast("B"), "BGR", taken, 0, self.granted.width, self.granted.height)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+
+def _bars(width: int, height: int) -> Pixels:
+    row = numpy.array([_BARS[x * len(_BARS) // width] for x in range(width)], numpy.uint8)
+    return numpy.broadcast_to(row, (height, width, 3)).copy()
+
+
+def _draw(background: Pixels, number: int, seconds: float) -> Pixels:
+    image = background.copy()
+    height, width = image.shape[:2]
+    radius = max(3, height // 12)
+    centre = (_bounce(seconds * 0.23, radius, width), _bounce(seconds * 0.37, radius, height))
+    cv2.circle(image, centre, radius, (255, 255, 255), -1, cv2.LINE_AA)
+    top = height * 3 // 4
+    image[top:] //= 4
+    text = f"{datetime.fromtimestamp(time()).astimezone():%H:%M:%S.%f}"[:-3] + f"  #{number}"
+    cv2.putText(
+        image,
+        text,
+        (width // 40, top + height // 6),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        width / 560,
+        (255, 255, 255),
+        max(1, width // 400),
+        cv2.LINE_AA,
+    )
+    return image
+
+
+def _bounce(phase: float, radius: int, span: int) -> int:
+    """A position between two walls that moves evenly there and back, once per unit of `phase`."""
+    swing = abs(phase % 1.0 * 2 - 1)
+    return round(radius + swing * max(0, span - 2 * radius))

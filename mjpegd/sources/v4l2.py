@@ -1,0 +1,240 @@
+"""A V4L2 camera read by ioctl and mmap, MJPG passed through as it is.
+
+OpenCV's reader is not used, since it was measured to pass truncated and error-flagged buffers as good, to block for ten
+seconds in a stall and to hand out stale pictures after a pause. Here `bytesused`, sequence gaps, error flags, kernel
+timestamps and the poll deadline are ours. The structures are linuxpy's; the calls are the kernel's (V4L2 API, "Streaming
+I/O (Memory Mapping)").
+"""
+
+import errno
+import fcntl
+import mmap
+import os
+import select
+import threading
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
+from linuxpy.video import raw
+
+from mjpegd.config.schema import CameraConfig
+from mjpegd.errors import BrokenPicture, SourceError, SourceStalled
+from mjpegd.sources import devices
+from mjpegd.sources.base import JPEG, Grab, Granted
+
+BUFFERS = 4
+"""One we hold, one the driver fills, two for a thread that the scheduler forgot. uStreamer takes 2 to 5."""
+
+POLL_SLICE = 0.2
+"""Seconds between two looks at `stop`."""
+
+FORMATS: dict[str, str] = {
+    "MJPG": JPEG,
+    "JPEG": JPEG,
+    "YUYV": "YUYV",
+    "UYVY": "UYVY",
+    "YVYU": "YVYU",
+    "NV12": "NV12",
+    "NV21": "NV21",
+    "YU12": "I420",
+    "YV12": "YV12",
+    "BGR3": "BGR",
+    "RGB3": "RGB",
+    "GREY": "GREY",
+}
+"""Pixel formats we take, best first: the camera's own JPEG costs nothing. The right column is `Grab.format`."""
+
+_WORDS = {
+    errno.ENOSPC: "no room on its USB bus: choose MJPG, a smaller size, or another port",
+    errno.EBUSY: "another program has it open",
+    errno.EACCES: "not permitted: add the user to group video",
+    errno.EPERM: "not permitted: add the user to group video",
+    errno.ENODEV: "unplugged",
+    errno.ENXIO: "unplugged",
+    errno.ENOENT: "not plugged in",
+    errno.ENOTTY: "not a V4L2 device",
+    errno.EINVAL: "the driver refuses the settings",
+}
+
+_CAPTURE = int(raw.BufType.VIDEO_CAPTURE)
+_MMAP = int(raw.Memory.MMAP)
+_ERROR = int(raw.BufferFlag.ERROR)
+_CLOCK = int(raw.BufferFlag.TIMESTAMP_MASK)
+_MONOTONIC = int(raw.BufferFlag.TIMESTAMP_MONOTONIC)
+
+
+def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> "V4L2Source":
+    """Open, configure and start the camera that `spec` names."""
+    try:
+        path = devices.resolve(spec)
+    except ValueError as error:
+        raise SourceError(str(error)) from None
+    if path is None:
+        raise SourceError("not plugged in")
+    try:
+        return V4L2Source(path, camera, stop)
+    except OSError as error:
+        raise SourceError(explain(error)) from error
+
+
+def explain(error: OSError) -> str:
+    """An ioctl's errno in words that say what to do."""
+    return _WORDS.get(error.errno or 0, f"{error.strerror} (errno {error.errno})")
+
+
+class V4L2Source:
+    """An open camera, streaming into `BUFFERS` mapped buffers."""
+
+    def __init__(self, path: str, camera: CameraConfig, stop: threading.Event) -> None:
+        self._stop = stop
+        self._patience = camera.stale_after
+        self._maps: list[mmap.mmap] = []
+        self._held: Any = None
+        self._sequence: int | None = None
+        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            self._require_capture()
+            self.granted = self._negotiate(path, camera)
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLIN)
+
+    def read(self) -> Grab | None:
+        """The next picture; the mapped buffer it lies in goes back to the driver at the next call."""
+        try:
+            self._give_back()
+            if not self._wait():
+                return None
+            return self._take()
+        except OSError as error:
+            raise SourceError(explain(error)) from error
+
+    def close(self) -> None:
+        """Unmap and close; the kernel stops the stream with the last descriptor."""
+        self._held = None
+        maps, self._maps = self._maps, []
+        for mapped in maps:
+            try:
+                mapped.close()
+            except BufferError:  # a picture still refers to it: freed with that one
+                continue
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _ioctl(self, request: raw.IOC, argument: Any) -> Any:
+        fcntl.ioctl(self._fd, request, argument)
+        return argument
+
+    def _require_capture(self) -> None:
+        caps = self._ioctl(raw.IOC.QUERYCAP, raw.v4l2_capability())
+        own = caps.device_caps or caps.capabilities
+        if not own & raw.Capability.VIDEO_CAPTURE or not own & raw.Capability.STREAMING:
+            raise SourceError("not a camera that streams (a metadata or output node?)")
+
+    def _negotiate(self, path: str, camera: CameraConfig) -> Granted:
+        """Ask for size, format and rate; drivers round each to what they can."""
+        form = raw.v4l2_format()
+        form.type = _CAPTURE
+        form.fmt.pix.width, form.fmt.pix.height = camera.width, camera.height
+        form.fmt.pix.pixelformat = self._choose_format()
+        pix = self._ioctl(raw.IOC.S_FMT, form).fmt.pix
+        fourcc = _fourcc(pix.pixelformat)
+        if fourcc not in FORMATS:
+            raise SourceError(f"gives pixel format {fourcc}, which is not known here")
+        self._format = FORMATS[fourcc]
+        self._layout = (pix.width, pix.height, pix.bytesperline)
+        return Granted(pix.width, pix.height, self._set_rate(camera.fps), fourcc, path)
+
+    def _choose_format(self) -> int:
+        offered = {_fourcc(code): code for code in self._offered_formats()}
+        for fourcc in FORMATS:
+            if fourcc in offered:
+                return offered[fourcc]
+        raise SourceError(f"offers only {', '.join(offered) or 'no formats'}; known here are {', '.join(FORMATS)}")
+
+    def _offered_formats(self) -> Iterator[int]:
+        description = raw.v4l2_fmtdesc()
+        description.type = _CAPTURE
+        for index in range(64):
+            description.index = index
+            try:
+                yield int(self._ioctl(raw.IOC.ENUM_FMT, description).pixelformat)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # the end of the list
+                    raise
+                return
+
+    def _set_rate(self, fps: float) -> float:
+        """The rate granted; 0 from drivers without one."""
+        parameters = raw.v4l2_streamparm()
+        parameters.type = _CAPTURE
+        interval = parameters.parm.capture.timeperframe
+        interval.numerator, interval.denominator = 1000, round(fps * 1000)
+        try:
+            self._ioctl(raw.IOC.S_PARM, parameters)
+        except OSError as error:
+            if error.errno not in (errno.ENOTTY, errno.EINVAL):
+                raise
+            return 0.0
+        return interval.denominator / interval.numerator if interval.numerator else 0.0
+
+    def _start(self) -> None:
+        request = raw.v4l2_requestbuffers()
+        request.count, request.type, request.memory = BUFFERS, _CAPTURE, _MMAP
+        self._ioctl(raw.IOC.REQBUFS, request)
+        for index in range(request.count):
+            buffer = self._ioctl(raw.IOC.QUERYBUF, self._buffer(index))
+            self._maps.append(mmap.mmap(self._fd, buffer.length, offset=buffer.m.offset))
+            self._ioctl(raw.IOC.QBUF, buffer)
+        fcntl.ioctl(self._fd, raw.IOC.STREAMON, _CAPTURE.to_bytes(4, "little"))
+
+    def _buffer(self, index: int = 0) -> Any:
+        buffer = raw.v4l2_buffer()
+        buffer.index, buffer.type, buffer.memory = index, _CAPTURE, _MMAP
+        return buffer
+
+    def _give_back(self) -> None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._ioctl(raw.IOC.QBUF, held)
+
+    def _wait(self) -> bool:
+        """Until a buffer is filled; False when `stop` was set."""
+        deadline = monotonic() + self._patience
+        while not self._stop.is_set():
+            left = deadline - monotonic()
+            if left <= 0:
+                raise SourceStalled(f"no frames for {self._patience:g} s")
+            for _, event in self._poll.poll(min(left, POLL_SLICE) * 1000):
+                if event & select.POLLIN:
+                    return True
+                raise SourceError("unplugged")
+        return False
+
+    def _take(self) -> Grab | None:
+        """The oldest filled buffer, checked."""
+        buffer = self._held = self._ioctl(raw.IOC.DQBUF, self._buffer())
+        skipped = 0 if self._sequence is None else max(0, buffer.sequence - self._sequence - 1)
+        self._sequence = buffer.sequence
+        if buffer.flags & _ERROR:
+            raise BrokenPicture("the driver flags it as damaged")
+        if not buffer.bytesused:
+            raise BrokenPicture("empty")
+        data = memoryview(self._maps[buffer.index])[: buffer.bytesused]
+        return Grab(data, self._format, _taken(buffer), skipped, *self._layout)
+
+
+def _taken(buffer: Any) -> float:
+    """The kernel's timestamp in monotonic seconds; now for drivers that stamp with no clock we know."""
+    if buffer.flags & _CLOCK == _MONOTONIC:
+        return float(buffer.timestamp.secs + buffer.timestamp.usecs / 1e6)
+    return monotonic()
+
+
+def _fourcc(code: int) -> str:
+    return (code & 0x7FFFFFFF).to_bytes(4, "little").decode("ascii", "replace").strip()

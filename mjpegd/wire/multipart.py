@@ -1,0 +1,92 @@
+"""The stream's bytes: multipart/x-mixed-replace as real clients parse it.
+
+Two profiles share one buffer a frame (`assemble`), so that a viewer is sent one slice of it and nothing is joined,
+copied or allocated for that viewer:
+
+    Content-Type: image/jpeg          ┐
+    Content-Length: 54996             │          default profile: ffmpeg, OpenCV, go2rtc and Mainsail need the length,
+    X-Timestamp: 1795180804.832609    │ part     VLC and Firefox the boundary right behind the picture
+    X-Frame-Id: 1042                  │
+                                      │
+    <JPEG>                ┐           │
+    --mjpegdframe         │ advance   ┘
+    Content-Type: image/jpeg          │          browser profile: Chromium paints a part only when the header block of
+                          ┘                      the NEXT one is complete, so each picture brings the next one's along
+
+The rule behind each byte is in docs/wire-format.md.
+"""
+
+from dataclasses import dataclass
+from time import monotonic
+
+from mjpegd.frame import Frame
+
+BOUNDARY = "mjpegdframe"
+"""Alphanumeric, unquoted, without leading dashes: ZoneMinder puts it into a regular expression as it is."""
+CONTENT_TYPE = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+
+_DELIMITER = f"--{BOUNDARY}\r\n".encode()
+_ADVANCE_HEAD = b"Content-Type: image/jpeg\r\n\r\n"
+_TRAILER = b"\r\n" + _DELIMITER + _ADVANCE_HEAD
+_CLOSE = f"\r\n--{BOUNDARY}--\r\n".encode()
+
+Pieces = tuple[memoryview | bytes, ...]
+
+
+def part_head(length: int, captured: float, seq: int, *, repeat: bool = False) -> bytes:
+    """The header block of a part of the default profile; every line is under 128 bytes, ffmpeg's line buffer."""
+    head = (
+        f"Content-Type: image/jpeg\r\nContent-Length: {length}\r\nX-Timestamp: {captured:.6f}\r\nX-Frame-Id: {seq}\r\n"
+    )
+    return (head + ("X-Frame-Repeat: 1\r\n\r\n" if repeat else "\r\n")).encode()
+
+
+def assemble(
+    pieces: Pieces, *, seq: int, captured: float, taken: float, width: int, height: int, live: bool = True
+) -> Frame:
+    """Join a picture's `pieces` and all that goes around it: the only copy of a frame between kernel and kernel."""
+    length = sum(map(len, pieces))
+    head = part_head(length, captured, seq)
+    buffer = memoryview(b"".join((head, *pieces, _TRAILER)))
+    start, end = len(head), len(head) + length
+    return Frame(
+        seq=seq,
+        captured=captured,
+        taken=taken,
+        ready=monotonic(),
+        width=width,
+        height=height,
+        live=live,
+        jpeg=buffer[start:end],
+        part=buffer[: end + 2 + len(_DELIMITER)],
+        advance=buffer[start:],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How one kind of client wants its parts; `own_head` says whether a part carries its own header block."""
+
+    name: str
+    opening: bytes
+    own_head: bool
+
+    def part(self, frame: Frame) -> memoryview:
+        """A new frame: one buffer for one write."""
+        return frame.part if self.own_head else frame.advance
+
+    def repeat(self, frame: Frame) -> Pieces:
+        """The same frame once more: the only heartbeat that no client takes for an error."""
+        if not self.own_head:
+            return (frame.advance,)
+        return part_head(len(frame.jpeg), frame.captured, frame.seq, repeat=True), frame.jpeg, b"\r\n" + _DELIMITER
+
+    def last(self, frame: Frame) -> Pieces:
+        """The frame once more with the closing delimiter behind it: the orderly end of a stream."""
+        head = part_head(len(frame.jpeg), frame.captured, frame.seq, repeat=True) if self.own_head else b""
+        return head, frame.jpeg, _CLOSE
+
+
+DEFAULT = Profile("default", opening=_DELIMITER, own_head=True)
+BROWSER = Profile("browser", opening=_DELIMITER + _ADVANCE_HEAD, own_head=False)
+PROFILES = {profile.name: profile for profile in (DEFAULT, BROWSER)}
