@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from mjpegd.capture import Capture, State
 from mjpegd.config.schema import CameraConfig
@@ -13,16 +15,50 @@ PATIENCE = 1.0
 """Seconds a camera may take to open before a card is shown in its place."""
 
 
-class Viewers:
-    """Who watches a camera, and what has been sent to all who ever did."""
+@dataclass(slots=True)
+class Tally:
+    """What one viewer was sent, and what it skipped because it was slow. `bytes` counts parts, heads included."""
+
+    frames: int = 0
+    skipped: int = 0
+    bytes: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Add another one's numbers."""
+        self.frames += other.frames
+        self.skipped += other.skipped
+        self.bytes += other.bytes
+
+
+class Audience:
+    """Who watches a camera now, and what all who ever did were sent."""
 
     def __init__(self) -> None:
-        self.now = 0
-        self.total = 0
-        self.bytes_sent = 0
-        self.frames_sent = 0
-        self.frames_skipped = 0
+        self.visits = 0
         self.send_time = Timing()
+        self._tallies: dict[int, Tally] = {}
+        self._gone = Tally()
+
+    def __len__(self) -> int:
+        return len(self._tallies)
+
+    @contextmanager
+    def seat(self) -> Iterator[Tally]:
+        """A tally for one viewer, for as long as it watches."""
+        self.visits += 1
+        tally = Tally()
+        self._tallies[id(tally)] = tally
+        try:
+            yield tally
+        finally:
+            self._gone.add(self._tallies.pop(id(tally)))
+
+    def total(self) -> Tally:
+        """The sum over all viewers, those who left included."""
+        total = Tally()
+        for tally in (self._gone, *self._tallies.values()):
+            total.add(tally)
+        return total
 
 
 class Camera:
@@ -33,7 +69,7 @@ class Camera:
         self.config = config
         self.ring = Ring(loop)
         self.capture = Capture(name, config, self.ring.publish)
-        self.viewers = Viewers()
+        self.audience = Audience()
         self._loop = loop
         self._starting: asyncio.TimerHandle | None = None
 

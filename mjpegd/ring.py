@@ -22,6 +22,8 @@ class Ring:
         self.wakeup = Timing()
         self.woken = 0.0
         """When the loop learnt of the newest frame, in monotonic seconds."""
+        self.newest: Frame | None = None
+        """The frame published last, by any thread."""
         self.closed = False
         self._loop = loop
         self._slots: deque[Frame] = deque(maxlen=slots)
@@ -29,15 +31,12 @@ class Ring:
         self._announcing = False
         self._waiters: dict[asyncio.Future[Frame | None], float] = {}
         self._alarm: asyncio.TimerHandle | None = None
-
-    @property
-    def newest(self) -> Frame | None:
-        """The frame published last, by any thread."""
-        return self._slots[-1] if self._slots else None
+        self._alarm_at = 0.0
 
     def publish(self, frame: Frame) -> None:
         """Make `frame` the newest and wake the loop, once however many wait and not again before it ran."""
         self._slots.append(frame)
+        self.newest = frame
         if self._waiters and not self._announcing:
             self._announcing = True
             self._loop.call_soon_threadsafe(self._wake)
@@ -52,17 +51,18 @@ class Ring:
         self._waiters[waiter] = deadline
         if self.newest is not self._announced:
             self._announce()
+        elif self.closed:
+            self._settle(waiter, None)
         elif self._announced is not None and self._announced.seq > after:
             self._settle(waiter, self._announced)
-        if self.closed and not waiter.done():
-            self._settle(waiter, None)
-        if not waiter.done() and (self._alarm is None or deadline < self._alarm.when()):
+        if self._alarm is None or deadline < self._alarm_at:
             self._set_alarm(deadline)
         return waiter
 
     def close(self) -> None:
         """End it: everyone who waits, now or later, gets None."""
         self.closed = True
+        self._announced = self.newest
         self._release(None)
         if self._alarm is not None:
             self._alarm.cancel()
@@ -75,10 +75,10 @@ class Ring:
 
     def _announce(self) -> None:
         frame = self.newest
-        if frame is not self._announced and frame is not None:
+        if frame is not self._announced:
             self._announced = frame
             self.woken = monotonic()
-            self._release(frame)
+            self._release(None if self.closed else frame)
 
     def _release(self, frame: Frame | None) -> None:
         waiters, self._waiters = self._waiters, {}
@@ -94,7 +94,7 @@ class Ring:
     def _set_alarm(self, deadline: float) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = self._loop.call_at(deadline, self._expire)
+        self._alarm, self._alarm_at = self._loop.call_at(deadline, self._expire), deadline
 
     def _expire(self) -> None:
         """One timer serves all waiters: it is set for the first deadline and, frames flowing, mostly finds nobody due."""

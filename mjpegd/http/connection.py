@@ -97,6 +97,8 @@ class Connection:
             return error_response(HttpError(500, "internal error, see the log of mjpegd"))
 
     async def _send(self, response: Response, *, head_only: bool, keep_alive: bool) -> None:
+        if self._writer.is_closing():
+            raise ConnectionResetError
         head = response.head(keep_alive=keep_alive)
         self._writer.writelines((head,) if head_only or not response.body else (head, response.body))
         async with asyncio.timeout(self._site.server.stall_timeout):
@@ -106,16 +108,7 @@ class Connection:
         if head_only:
             self._writer.write(stream_head())
             return
-        settings = self._site.server
-        viewer = Viewer(
-            play,
-            self._reader,
-            self._writer,
-            heartbeat=settings.heartbeat,
-            stall=settings.stall_timeout,
-            peer=self._peer,
-        )
-        await viewer.play()
+        await Viewer(play, self._reader, self._writer, self._site.server, self._peer).play()
 
     async def _close(self) -> None:
         """Close in order: our FIN first, then what the client still sends is read away, then the socket."""

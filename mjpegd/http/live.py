@@ -8,16 +8,17 @@ import asyncio
 from time import monotonic, time
 
 from mjpegd import log
+from mjpegd.camera import Tally
+from mjpegd.config.schema import ServerConfig
 from mjpegd.frame import Frame
 from mjpegd.http.response import Play
 from mjpegd.wire.conditional import http_date
 from mjpegd.wire.http import render_head
 from mjpegd.wire.multipart import CONTENT_TYPE, Pieces
 
-PROBE_AFTER = 0.1
-"""Seconds between the two repeats that tell a client which left from one which only closed its sending side."""
 PROBES = 2
-FOR_EVER = 86_400.0
+PROBE_AFTER = 0.1
+"""How often a frame is sent once more to a client whose FIN came, and the seconds between."""
 
 
 def stream_head() -> bytes:
@@ -43,119 +44,96 @@ class Viewer:
     """An open stream on one connection. `play` returns when it is over."""
 
     __slots__ = (
-        "_eof",
+        "_camera",
+        "_early",
         "_frame",
         "_heartbeat",
+        "_interval",
         "_log",
-        "_loop",
-        "_play",
+        "_probes",
+        "_profile",
         "_reader",
-        "_repeats",
-        "_sent",
-        "_skipped",
         "_stall",
+        "_tally",
         "_transport",
         "_waiter",
         "_writer",
     )
 
     def __init__(
-        self,
-        play: Play,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        *,
-        heartbeat: float,
-        stall: float,
-        peer: str,
+        self, play: Play, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, settings: ServerConfig, peer: str
     ) -> None:
-        self._play, self._reader, self._writer = play, reader, writer
-        self._transport = writer.transport
-        self._heartbeat, self._stall = heartbeat, stall
-        self._loop = asyncio.get_running_loop()
+        self._camera, self._profile = play.camera, play.profile
+        self._reader, self._writer, self._transport = reader, writer, writer.transport
+        self._stall, self._heartbeat = settings.stall_timeout, settings.heartbeat
+        self._early = min(play.repeat_after or self._heartbeat, self._heartbeat)
+        self._interval = self._early
         self._log = log.get(camera=play.camera.name, viewer=peer, agent=play.agent[:120], profile=play.profile.name)
+        self._tally = Tally()
         self._frame: Frame | None = None
         self._waiter: asyncio.Future[Frame | None] | None = None
-        self._repeats = self._sent = self._skipped = 0
-        self._eof = False
+        self._probes = 0
 
     async def play(self) -> None:
         """Send the head, then frames until the client leaves, stalls, or the camera's ring is closed."""
-        viewers = self._play.camera.viewers
-        viewers.now += 1
-        viewers.total += 1
         began = monotonic()
         self._transport.set_write_buffer_limits(high=0)
-        watcher = self._loop.create_task(self._watch(), name="viewer-watch")
+        watcher = asyncio.create_task(self._watch(), name="viewer-watch")
         reason = "left"
         try:
-            self._writer.write(stream_head() + self._play.profile.opening)
-            reason = await self._frames()
+            with self._camera.audience.seat() as self._tally:
+                self._writer.write(stream_head() + self._profile.opening)
+                reason = await self._frames()
         except ConnectionError:
             pass
         finally:
             watcher.cancel()
-            viewers.now -= 1
-            self._log.info(
-                "viewer " + reason, seconds=round(monotonic() - began, 1), frames=self._sent, skipped=self._skipped
-            )
+            lasted, tally = round(monotonic() - began, 1), self._tally
+            self._log.info(f"viewer {reason}", seconds=lasted, frames=tally.frames, skipped=tally.skipped)
 
     async def _frames(self) -> str:
-        """The loop of a viewer's life; returns why it ended."""
-        camera, profile, transport = self._play.camera, self._play.profile, self._transport
-        ring, viewers = camera.ring, camera.viewers
-        seq = 0
+        """The loop of a viewer's life, and the hottest one of the daemon; returns why it ended."""
+        ring, transport, tally, view = self._camera.ring, self._transport, self._tally, self._profile.view
+        clock, note_send = asyncio.get_running_loop().time, self._camera.audience.send_time.add
+        seq = ring.newest.seq - 1 if ring.newest is not None else 0
         while not transport.is_closing():
-            waiter = self._waiter = ring.next(seq, self._deadline())
-            waited = not waiter.done()
+            waiter = self._waiter = ring.next(seq, clock() + self._interval)
+            woken = not waiter.done()
             frame = await waiter
-            if ring.closed:
-                return await self._farewell()
-            if frame is None:
-                self._repeat()
-            else:
-                self._frame = frame
-                part = profile.part(frame)
+            if transport.is_closing():  # uvloop raises RuntimeError on a write to a closed transport
+                break
+            if frame is not None:
+                part = view(frame)
                 transport.write(part)
-                viewers.frames_sent += 1
-                viewers.bytes_sent += len(part)
-                self._count(frame.seq - seq if seq else 1)
-                seq = frame.seq
-                if waited:
-                    viewers.send_time.add(monotonic() - ring.woken)
+                tally.frames += 1
+                tally.skipped += frame.seq - seq - 1
+                tally.bytes += len(part)
+                self._frame, self._interval, seq = frame, self._early, frame.seq
+                if woken:
+                    note_send(monotonic() - ring.woken)
+            elif ring.closed:
+                return await self._farewell()
+            else:
+                self._repeat()
             if transport.get_write_buffer_size() and not await self._drained():
                 return "stalled"
         return "left"
 
-    def _count(self, step: int) -> None:
-        self._repeats = 0
-        self._sent += 1
-        self._skipped += step - 1
-        self._play.camera.viewers.frames_skipped += step - 1
-
-    def _deadline(self) -> float:
-        """When the last frame is to be sent once more."""
-        now = self._loop.time()
-        if self._frame is None:
-            return now + FOR_EVER
-        if self._eof and self._repeats < PROBES:
-            return now + PROBE_AFTER
-        early = self._play.repeat_after
-        return now + (early if early is not None and not self._repeats else self._heartbeat)
-
     def _repeat(self) -> None:
-        if self._frame is not None and not self._transport.is_closing():
-            self._repeats += 1
-            self._write(self._play.profile.repeat(self._frame))
+        """The last frame once more: as heartbeat, for a browser that paints late, or to probe a client."""
+        if self._frame is not None:
+            self._write(self._profile.repeat(self._frame))
+        self._probes = max(0, self._probes - 1)
+        self._interval = PROBE_AFTER if self._probes else self._heartbeat
 
     def _write(self, pieces: Pieces) -> None:
         self._writer.writelines(pieces)
-        self._play.camera.viewers.bytes_sent += sum(map(len, pieces))
+        self._tally.bytes += sum(map(len, pieces))
 
     async def _drained(self) -> bool:
         """Wait for the kernel to take the rest; False when it took nothing for `stall` seconds, and the viewer is cut."""
         left = self._transport.get_write_buffer_size()
-        while left:
+        while True:
             try:
                 async with asyncio.timeout(self._stall):
                     await self._writer.drain()
@@ -165,12 +143,11 @@ class Viewer:
                 if left >= before:
                     self._transport.abort()
                     return False
-        return True
 
     async def _farewell(self) -> str:
         """The last frame once more with the closing delimiter: no client takes that for a torn picture."""
-        if self._frame is not None and not self._transport.is_closing():
-            self._write(self._play.profile.last(self._frame))
+        if self._frame is not None:
+            self._write(self._profile.last(self._frame))
             await self._writer.drain()
         return "sent home"
 
@@ -185,6 +162,6 @@ class Viewer:
                 pass
         except ConnectionError:
             self._transport.abort()
-        self._eof, self._repeats = True, 0
+        self._probes = PROBES
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

@@ -49,7 +49,7 @@ def stats(site: Site) -> Report:
 
 def ustreamer_state(camera: Camera) -> Report:
     """`GET /state` as uStreamer answers it, for PiKVM-like tools."""
-    capture, viewers = camera.capture, camera.viewers
+    capture = camera.capture
     width, height = _granted_size(camera)
     return {
         "ok": True,
@@ -62,7 +62,7 @@ def ustreamer_state(camera: Camera) -> Report:
                 "desired_fps": round(camera.config.fps),
                 "captured_fps": round(capture.rate.per_second()),
             },
-            "stream": {"queued_fps": 0, "clients": viewers.now, "clients_stat": {}},
+            "stream": {"queued_fps": 0, "clients": len(camera.audience), "clients_stat": {}},
         },
     }
 
@@ -78,8 +78,8 @@ def _granted_size(camera: Camera) -> tuple[int, int]:
 
 
 def _camera_stats(camera: Camera) -> Report:
-    capture, viewers, config = camera.capture, camera.viewers, camera.config
-    granted = capture.granted
+    capture, audience, config = camera.capture, camera.audience, camera.config
+    granted, sent = capture.granted, audience.total()
     return {
         **_state(camera),
         "source": capture.kind,
@@ -95,16 +95,14 @@ def _camera_stats(camera: Camera) -> Report:
         "jpeg_bytes": capture.last_size,
         "frames": {"captured": capture.captured, "skipped": capture.skipped, "broken": capture.broken},
         "restarts": max(0, capture.opened - 1),
-        "viewers": viewers.now,
-        "viewers_total": viewers.total,
-        "frames_sent": viewers.frames_sent,
-        "frames_not_sent": viewers.frames_skipped,
-        "bytes_sent": viewers.bytes_sent,
+        "viewers": len(audience),
+        "visits": audience.visits,
+        "sent": {"frames": sent.frames, "skipped": sent.skipped, "bytes": sent.bytes},
         "milliseconds": {
             "capture": _percentiles(capture.capture_time),
             "encode": _percentiles(capture.encode_time),
             "wakeup": _percentiles(camera.ring.wakeup),
-            "send": _percentiles(viewers.send_time),
+            "send": _percentiles(audience.send_time),
         },
     }
 

@@ -16,7 +16,9 @@ copied or allocated for that viewer:
 The rule behind each byte is in docs/wire-format.md.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from time import monotonic
 
 from mjpegd.frame import Frame
@@ -65,15 +67,16 @@ def assemble(
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How one kind of client wants its parts; `own_head` says whether a part carries its own header block."""
+    """How one kind of client wants its parts.
+
+    `opening` follows the response head, `view` is a new frame as one buffer for one write, and `own_head` says whether
+    a part carries its own header block.
+    """
 
     name: str
     opening: bytes
+    view: Callable[[Frame], memoryview]
     own_head: bool
-
-    def part(self, frame: Frame) -> memoryview:
-        """A new frame: one buffer for one write."""
-        return frame.part if self.own_head else frame.advance
 
     def repeat(self, frame: Frame) -> Pieces:
         """The same frame once more: the only heartbeat that no client takes for an error."""
@@ -87,6 +90,6 @@ class Profile:
         return head, frame.jpeg, _CLOSE
 
 
-DEFAULT = Profile("default", opening=_DELIMITER, own_head=True)
-BROWSER = Profile("browser", opening=_DELIMITER + _ADVANCE_HEAD, own_head=False)
+DEFAULT = Profile("default", _DELIMITER, attrgetter("part"), own_head=True)
+BROWSER = Profile("browser", _DELIMITER + _ADVANCE_HEAD, attrgetter("advance"), own_head=False)
 PROFILES = {profile.name: profile for profile in (DEFAULT, BROWSER)}
