@@ -42,7 +42,12 @@ class HttpError(MjpegdError):
     """A request that gets no good answer. `facts` join the JSON body, `headers` the response head."""
 
     def __init__(
-        self, status: int, message: str, *, headers: Mapping[str, str] | None = None, facts: Mapping[str, object] | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        facts: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status

@@ -11,18 +11,23 @@ Mended here:
   extractor take the first FF D9 for the end of the picture and show a torn one.
 """
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mjpegd.errors import BrokenPicture
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
-_APP0, _APP15, _COM, _DHT, _SOS = 0xE0, 0xEF, 0xFE, 0xC4, 0xDA
+_APP0, _COM, _DHT, _SOS = 0xE0, 0xFE, 0xC4, 0xDA
+_REMARKS = frozenset({*range(0xE0, 0xF0), _COM})
+"""APP0 to APP15 and comments."""
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """SOF0 to SOF15; C4, C8 and CC in that range are DHT, JPG and DAC."""
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """TEM and RST0 to RST7 have no length."""
-_PADDING_BLOCK = 4096
+_SEGMENT = struct.Struct(">BBH")
+_SIZE = struct.Struct(">HH")
+_PADDING_BLOCK = 64
 
 JFIF_APP0 = bytes.fromhex("ffe000104a46494600010100000100010000")
 
@@ -59,86 +64,75 @@ class Picture:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    """One marker segment before the scan: `start` is its FF, `end` the byte after it."""
-
-    marker: int
-    start: int
-    end: int
-
-
 def examine(data: memoryview, *, complete: bool = True) -> Picture:
     """Return the picture in `data`, mended; raise `BrokenPicture` where it is none or only a part of one.
 
     `complete=False` lets a picture without its EOI pass, for cameras that never send one.
     """
-    if bytes(data[:2]) != SOI:
+    if data[:2] != SOI:
         raise BrokenPicture("no SOI at the start")
     end = _content_end(data)
-    if complete and bytes(data[end - 2 : end]) != EOI:
+    if complete and data[end - 2 : end] != EOI:
         raise BrokenPicture("no EOI at the end: truncated")
     return _mend(data, end)
 
 
 def _content_end(data: memoryview) -> int:
-    """Where the zero padding begins."""
-    end = len(data)
+    """Where the zero padding begins: looked for in blocks that grow, as there mostly is none."""
+    end, size = len(data), _PADDING_BLOCK
     while end:
-        block = bytes(data[max(0, end - _PADDING_BLOCK) : end])
+        block = bytes(data[max(0, end - size) : end])
         content = len(block.rstrip(b"\0"))
         end -= len(block) - content
         if content:
             break
+        size *= 4
     return end
 
 
 def _mend(data: memoryview, end: int) -> Picture:
+    """Walk the segments up to SOS, once a frame: most are stepped over after one look at their marker."""
     width = height = kept = 0
     tables = False
     pieces: list[memoryview | bytes] = []
-    for segment in _segments(data, end):
-        body = data[segment.start + 4 : segment.end]
-        if segment.marker in _FRAME_HEADERS:
-            height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
-        elif segment.marker == _DHT:
+    for marker, start, after in _segments(data, end):
+        if marker in _FRAME_HEADERS:
+            height, width = _SIZE.unpack_from(data, start + 5)
+        elif marker == _DHT:
             tables = True
-        elif segment.marker == _SOS and not tables:
-            pieces += data[kept : segment.start], HUFFMAN_TABLES
-            kept = segment.start
-        elif (substitute := _substitute(segment.marker, body)) is not None:
-            pieces += data[kept : segment.start], substitute
-            kept = segment.end
+        elif marker == _SOS and not tables:
+            pieces += data[kept:start], HUFFMAN_TABLES
+            kept = start
+        elif marker in _REMARKS and (substitute := _substitute(marker, bytes(data[start + 4 : after]))) is not None:
+            pieces += data[kept:start], substitute
+            kept = after
     if not (width and height):
         raise BrokenPicture("no frame header with a size")
     return Picture((*pieces, data[kept:end]), width, height)
 
 
-def _segments(data: memoryview, end: int) -> Iterator[_Segment]:
-    """The segments from SOI to SOS, that one included; raise `BrokenPicture` where they do not hang together."""
+def _segments(data: memoryview, end: int) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment from SOI to SOS; `BrokenPicture` where they do not hang together."""
     at = 2
     while at + 4 <= end:
-        if data[at] != 0xFF:
+        prefix, marker, length = _SEGMENT.unpack_from(data, at)
+        if prefix != 0xFF:
             raise BrokenPicture(f"no marker at byte {at}")
-        marker = data[at + 1]
         if marker == 0xFF or marker in _STANDALONE:
             at += 1 if marker == 0xFF else 2
             continue
-        after = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if after > end or after < at + 4:
+        after = at + 2 + length
+        if after > end or length < 2 or (marker in _FRAME_HEADERS and length < 8):
             raise BrokenPicture(f"the segment at byte {at} is torn")
-        yield _Segment(marker, at, after)
+        yield marker, at, after
         if marker == _SOS:
             return
         at = after
     raise BrokenPicture("no scan")
 
 
-def _substitute(marker: int, body: memoryview) -> bytes | None:
+def _substitute(marker: int, body: bytes) -> bytes | None:
     """What to send in place of an application or comment segment; None to leave it as it is."""
-    if not (_APP0 <= marker <= _APP15 or marker == _COM):
-        return None
-    text = bytes(body)
-    if SOI in text or EOI in text:
+    if SOI in body or EOI in body:
         return b""
-    return JFIF_APP0 if marker == _APP0 and text.startswith(b"AVI1") else None
+    return JFIF_APP0 if marker == _APP0 and body.startswith(b"AVI1") else None

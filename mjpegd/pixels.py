@@ -84,9 +84,7 @@ def _plain(text: str) -> str:
     return text.encode("ascii", "replace").decode()
 
 
-def _centred(
-    image: Pixels, text: str, baseline: int, room: float, tallest: float, ink: tuple[int, int, int]
-) -> None:
+def _centred(image: Pixels, text: str, baseline: int, room: float, tallest: float, ink: tuple[int, int, int]) -> None:
     """Write one line, as large as `room` pixels of width and `tallest` of height allow."""
     font = cv2.FONT_HERSHEY_SIMPLEX
     (width, height), _ = cv2.getTextSize(text, font, 1.0, 1)

@@ -45,7 +45,9 @@ def _unwrap(annotation: Any) -> tuple[Any, list[msgspec.Meta]]:
 def _expected(kind: Any, metas: list[msgspec.Meta]) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
-    bounds = {name: getattr(meta, name) for meta in metas for name in ("gt", "ge", "le") if getattr(meta, name) is not None}
+    bounds = {
+        name: getattr(meta, name) for meta in metas for name in ("gt", "ge", "le") if getattr(meta, name) is not None
+    }
     low = f" above {bounds['gt']}" if "gt" in bounds else f" from {bounds['ge']}" if "ge" in bounds else ""
     high = f" to {bounds['le']}" if "le" in bounds else ""
     return _WORDS[kind] + low + high

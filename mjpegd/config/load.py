@@ -137,7 +137,9 @@ def _apply(entry: Entry, values: dict[tuple[str, ...], dict[str, Any]], problems
     try:
         values.setdefault(section, {})[key] = msgspec.convert(entry.value, known[key].type, strict=not entry.text)
     except msgspec.ValidationError:
-        problems.append(f"{entry.place}: {'.'.join(entry.path)} must be {known[key].expected}, not {_shown(entry.value)}")
+        problems.append(
+            f"{entry.place}: {'.'.join(entry.path)} must be {known[key].expected}, not {_shown(entry.value)}"
+        )
 
 
 def _locate(entry: Entry) -> tuple[tuple[str, ...], str | None]:

@@ -66,9 +66,9 @@ class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What is written to standard error."""
 
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="Least level that is written.")
-    ] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level that is written.")] = (
+        "info"
+    )
     format: Annotated[
         Literal["auto", "console", "json", "journal"],
         Meta(description="auto: console on a terminal, journal under systemd, else json."),

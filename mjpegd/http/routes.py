@@ -83,7 +83,9 @@ async def _state(site: Site, request: Request, names: Names) -> Answer:
 
 ROUTES = (
     Route("/", _page, "a page with the live picture of every camera"),
-    Route("/stream[/{camera}][.mjpg]", _stream, "the live stream, multipart/x-mixed-replace; `?profile=browser|default`"),
+    Route(
+        "/stream[/{camera}][.mjpg]", _stream, "the live stream, multipart/x-mixed-replace; `?profile=browser|default`"
+    ),
     Route("/snapshot[/{camera}][.jpg]", _snapshot, "the newest picture; `?fresh=1`, `?after=ID`, `?max_age=MS`"),
     Route("/cameras", _cameras, "the cameras, their states and addresses, as JSON"),
     Route("/stats", _stats, "what is counted and measured, as JSON"),

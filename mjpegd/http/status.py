@@ -55,7 +55,10 @@ def ustreamer_state(camera: Camera) -> Report:
         "ok": True,
         "result": {
             "instance_id": "",
-            "encoder": {"type": "CPU" if capture.encode_time.percentile(0.5) else "HW", "quality": camera.config.quality},
+            "encoder": {
+                "type": "CPU" if capture.encode_time.percentile(0.5) else "HW",
+                "quality": camera.config.quality,
+            },
             "source": {
                 "resolution": {"width": width, "height": height},
                 "online": camera.is_live,

@@ -26,7 +26,12 @@ class Kind:
 KINDS = (
     Kind("auto", re.compile(r"auto"), "auto", "the first usable V4L2 camera, else the test pattern"),
     Kind("pattern", re.compile(r"pattern"), "pattern", "a moving test picture with a clock"),
-    Kind("v4l2", re.compile(r"/dev/.+|usb:.+"), "v4l2", "a camera: /dev path, by-id or by-path link, usb:VID:PID[:SERIAL]"),
+    Kind(
+        "v4l2",
+        re.compile(r"/dev/.+|usb:.+"),
+        "v4l2",
+        "a camera: /dev path, by-id or by-path link, usb:VID:PID[:SERIAL]",
+    ),
     Kind("ffmpeg", re.compile(r".+"), "ffmpeg", "a file, RTSP or HTTP URL: whatever OpenCV's FFmpeg opens"),
 )
 """The first row that matches wins."""

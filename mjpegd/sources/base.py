@@ -57,4 +57,3 @@ class Source(Protocol):
 
 OpenSource = Callable[[str, CameraConfig, threading.Event], Source]
 """`open_source(spec, camera, stop)` of a source's module. `SourceError` says in words why it cannot be opened."""
-

@@ -90,7 +90,8 @@ class V4L2Source:
         self._stop = stop
         self._patience = camera.stale_after
         self._maps: list[mmap.mmap] = []
-        self._held: Any = None
+        self._buffer = _new_buffer()
+        self._held = False
         self._sequence: int | None = None
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -115,7 +116,7 @@ class V4L2Source:
 
     def close(self) -> None:
         """Unmap and close; the kernel stops the stream with the last descriptor."""
-        self._held = None
+        self._held = False
         maps, self._maps = self._maps, []
         for mapped in maps:
             try:
@@ -188,20 +189,15 @@ class V4L2Source:
         request.count, request.type, request.memory = BUFFERS, _CAPTURE, _MMAP
         self._ioctl(raw.IOC.REQBUFS, request)
         for index in range(request.count):
-            buffer = self._ioctl(raw.IOC.QUERYBUF, self._buffer(index))
+            buffer = self._ioctl(raw.IOC.QUERYBUF, _new_buffer(index))
             self._maps.append(mmap.mmap(self._fd, buffer.length, offset=buffer.m.offset))
             self._ioctl(raw.IOC.QBUF, buffer)
         fcntl.ioctl(self._fd, raw.IOC.STREAMON, _CAPTURE.to_bytes(4, "little"))
 
-    def _buffer(self, index: int = 0) -> Any:
-        buffer = raw.v4l2_buffer()
-        buffer.index, buffer.type, buffer.memory = index, _CAPTURE, _MMAP
-        return buffer
-
     def _give_back(self) -> None:
-        if self._held is not None:
-            held, self._held = self._held, None
-            self._ioctl(raw.IOC.QBUF, held)
+        if self._held:
+            self._held = False
+            self._ioctl(raw.IOC.QBUF, self._buffer)
 
     def _wait(self) -> bool:
         """Until a buffer is filled; False when `stop` was set."""
@@ -218,15 +214,23 @@ class V4L2Source:
 
     def _take(self) -> Grab | None:
         """The oldest filled buffer, checked."""
-        buffer = self._held = self._ioctl(raw.IOC.DQBUF, self._buffer())
-        skipped = 0 if self._sequence is None else max(0, buffer.sequence - self._sequence - 1)
-        self._sequence = buffer.sequence
-        if buffer.flags & _ERROR:
+        buffer = self._ioctl(raw.IOC.DQBUF, self._buffer)
+        self._held = True
+        sequence, used, flags = buffer.sequence, buffer.bytesused, buffer.flags
+        skipped = 0 if self._sequence is None else max(0, sequence - self._sequence - 1)
+        self._sequence = sequence
+        if flags & _ERROR:
             raise BrokenPicture("the driver flags it as damaged")
-        if not buffer.bytesused:
+        if not used:
             raise BrokenPicture("empty")
-        data = memoryview(self._maps[buffer.index])[: buffer.bytesused]
+        data = memoryview(self._maps[buffer.index])[:used]
         return Grab(data, self._format, _taken(buffer), skipped, *self._layout)
+
+
+def _new_buffer(index: int = 0) -> Any:
+    buffer = raw.v4l2_buffer()
+    buffer.index, buffer.type, buffer.memory = index, _CAPTURE, _MMAP
+    return buffer
 
 
 def _taken(buffer: Any) -> float:

@@ -1,0 +1,36 @@
+"""Fixtures that several folders share: the LD_PRELOAD camera and pictures for it."""
+
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy
+import pytest
+
+NATIVE = Path(__file__).parent.parent / "bench" / "native"
+
+
+@pytest.fixture(scope="session")
+def fakecam() -> Path:
+    """`libfakecam.so`, built here: a V4L2 camera by LD_PRELOAD, for machines whose kernel has none."""
+    subprocess.run(["make", "-C", NATIVE, "build/libfakecam.so"], check=True, capture_output=True)
+    return NATIVE / "build" / "libfakecam.so"
+
+
+@pytest.fixture(scope="session")
+def mjload() -> Path:
+    """The load client of the benchmark, built here."""
+    subprocess.run(["make", "-C", NATIVE, "build/mjload"], check=True, capture_output=True)
+    return NATIVE / "build" / "mjload"
+
+
+@pytest.fixture(scope="session")
+def camera_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of ten 640x480 JPEGs of about 40 KB, each different."""
+    folder = tmp_path_factory.mktemp("frames")
+    noise = numpy.random.default_rng(1)
+    for number in range(10):
+        image = noise.integers(0, 60, (480, 640, 3), numpy.uint8)
+        cv2.circle(image, (60 + 50 * number, 240), 50, (40, 200, 255), -1)
+        cv2.imwrite(str(folder / f"{number:03}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 60])
+    return folder

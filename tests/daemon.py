@@ -1,0 +1,152 @@
+"""A real mjpegd in a process of its own, as the system tests use it."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+SECONDS = float(os.environ.get("MJPEGD_TEST_SECONDS", "1"))
+"""Every patience in the tests is a multiple of this: set it to 3 on a slow machine."""
+
+JsonDict = dict[str, Any]
+
+
+class Daemon:
+    """Starts `python -m mjpegd run` on a free port; leaving the `with` block stops it and checks that all was well."""
+
+    def __init__(
+        self,
+        sets: Mapping[str, object] | None = None,
+        *,
+        config: str | Path = os.devnull,
+        environment: Mapping[str, str] | None = None,
+        preload: Path | None = None,
+    ) -> None:
+        values = {"server.port": 0, "log.format": "json", "log.level": "debug", **(sets or {})}
+        settings = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+        self._command = [sys.executable, "-m", "mjpegd", "run", "--config", str(config), *settings]
+        self._environment = {**os.environ, **(environment or {})}
+        if preload is not None:
+            self._environment["LD_PRELOAD"] = str(preload)
+        self.log: list[JsonDict] = []
+        self.raw_log: list[str] = []
+        self.port = 0
+        self.process: subprocess.Popen[str]
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            self._command, env=self._environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        page = self.wait_log("mjpegd listens")["page"]
+        self.port = int(page.rsplit(":", 1)[1].strip("/"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.stop()
+        self._reader.join(5 * SECONDS)
+        if kind is None:
+            assert not [line for line in self.raw_log if "Traceback" in line or "bug in mjpegd" in line], self.raw_log
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, within: float = 5.0) -> float:
+        """Send a signal, wait for the end, and return how many seconds it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(within * SECONDS)
+        return time.monotonic() - began
+
+    def get(
+        self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET"
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """One finite request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10 * SECONDS)
+        try:
+            connection.request(method, path, headers=dict(headers or {}))
+            response = connection.getresponse()
+            return response, response.read()
+        finally:
+            connection.close()
+
+    def json(self, path: str) -> JsonDict:
+        """A JSON answer, whatever its status."""
+        content: JsonDict = json.loads(self.get(path)[1])
+        return content
+
+    def camera(self, name: str = "cam") -> JsonDict:
+        """One camera's part of `/stats`."""
+        part: JsonDict = self.json("/stats")["cameras"][name]
+        return part
+
+    def wait_state(self, state: str, name: str = "cam", within: float = 10.0) -> float:
+        """Wait until a camera is in that state; returns the seconds it took."""
+        return wait_for(lambda: self.camera(name)["state"] == state, within, f"{name} to be {state}")
+
+    def wait_log(self, event: str, within: float = 15.0) -> JsonDict:
+        """The first log line with that event, when it comes."""
+
+        def found() -> list[JsonDict]:
+            if self.process.poll() is not None and not self._reader.is_alive():
+                raise AssertionError(f"mjpegd ended: {self.raw_log}")
+            return [line for line in self.log if line["event"] == event]
+
+        wait_for(lambda: bool(found()), within, f"the log line {event!r}")
+        return found()[0]
+
+    def _read_log(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.raw_log.append(line.rstrip())
+            if line.startswith("{"):
+                self.log.append(json.loads(line))
+
+
+def wait_for(condition: Any, within: float, what: str) -> float:
+    """Poll `condition` until it holds; fails after `within` units of `SECONDS`. Returns the seconds it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < within * SECONDS, f"waited {within * SECONDS:g} s for {what}"
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def cli(*words: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one `mjpegd` command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "mjpegd", *words],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=60 * SECONDS,
+        check=False,
+    )
+
+
+def pattern(width: int = 320, height: int = 240, fps: float = 30, **more: object) -> dict[str, object]:
+    """`sets` for one camera `cam` with the test pattern."""
+    keys: dict[str, object] = {"source": "pattern", "width": width, "height": height, "fps": fps, **more}
+    return {f"camera.cam.{key}": value for key, value in keys.items()}
+
+
+def join(*layers: Mapping[str, object]) -> dict[str, object]:
+    """Several `sets` in one."""
+    return {key: value for layer in layers for key, value in layer.items()}
+
+
+Commands = Sequence[str]
