@@ -23,11 +23,11 @@ from usage import CORES, LOAD_CORE, SERVER_CORE
 
 CAPTION = """# mjpegd bench
 
-{system}, Python {python}, {cores} cores. Medians of {rounds} x {seconds:g} s, servers in turn; server on core {server_core}, \
-viewers (mjload) on core {load_core}, over loopback. Runs in which other programs used more than {foreign:g} % of a core \
-are dropped. `limit` is rawlimit, a C program without a camera, with TCP_NOTSENT_LOWAT {lowat}, which mjpegd sets too. \
-Latency is from capture to the viewer's last byte of the frame; CPU and memory are those of the server's process tree, \
-the fake camera in it included."""
+{system}, Python {python}, {cores} cores. Medians of {rounds} x {seconds:g} s, servers in turn; server on core \
+{server_core}, viewers (mjload) on core {load_core}, over loopback. Runs in which other programs used more than \
+{foreign:g} % of a core are dropped. `limit` is rawlimit, a C program without a camera, with TCP_NOTSENT_LOWAT \
+{lowat}, which mjpegd sets too. Latency is from capture to the viewer's last byte of the frame; CPU and memory are \
+those of the server's process tree, the fake camera in it included."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -100,5 +100,5 @@ async def _stop(server: Server, cameras: Cameras) -> None:
 
 def _clickable(host: str) -> str:
     """A host as a browser takes it: every-address becomes loopback, IPv6 gets its brackets."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared, not bound)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{host}]" if ":" in host else host

@@ -50,7 +50,7 @@ class Status:
 
 
 class Backoff:
-    """Pauses that double from `low` to `high` seconds, each shortened at random so that cameras do not retry in step."""
+    """Pauses that double from `low` to `high` seconds, shortened at random so that cameras do not retry in step."""
 
     def __init__(self, low: float, high: float) -> None:
         self._low, self._high = low, high
@@ -65,6 +65,15 @@ class Backoff:
     def reset(self) -> None:
         """Begin at the shortest again."""
         self._tries = 0
+
+
+def to_picture(grab: Grab, config: CameraConfig) -> jpeg.Picture:
+    """A grab as a JPEG: the camera's own, or its pixels encoded; `BrokenPicture` where that cannot be."""
+    if grab.format == JPEG:
+        return jpeg.examine(grab.data, complete=config.complete_only)
+    from mjpegd import pixels
+
+    return jpeg.Picture((pixels.encode(pixels.to_bgr(grab), config.quality),), grab.width, grab.height)
 
 
 class Capture:
@@ -111,7 +120,7 @@ class Capture:
                 self._session()
             except SourceError as error:
                 self._fail(error)
-            except Exception:
+            except Exception:  # noqa: BLE001  (a bug must not end the camera for good)
                 self._log.exception("capture broke down: this is a bug in mjpegd")
                 self._fail(SourceError("internal error, see the log"))
             self._rest()
@@ -148,7 +157,10 @@ class Capture:
         self._note_good(frame)
 
     def _frame(self, grab: Grab) -> Frame:
-        picture = self._picture(grab)
+        began = monotonic()
+        picture = to_picture(grab, self._config)
+        if grab.format != JPEG:
+            self.encode_time.add(monotonic() - began)
         return multipart.assemble(
             picture.pieces,
             seq=next(self._ids),
@@ -157,17 +169,6 @@ class Capture:
             width=picture.width,
             height=picture.height,
         )
-
-    def _picture(self, grab: Grab) -> jpeg.Picture:
-        """The grab as a JPEG: the camera's own, or its pixels encoded once for all viewers."""
-        if grab.format == JPEG:
-            return jpeg.examine(grab.data, complete=self._config.complete_only)
-        from mjpegd import pixels
-
-        began = monotonic()
-        encoded = pixels.encode(pixels.to_bgr(grab), self._config.quality)
-        self.encode_time.add(monotonic() - began)
-        return jpeg.Picture((encoded,), grab.width, grab.height)
 
     def _note_good(self, frame: Frame) -> None:
         self.captured += 1

@@ -15,6 +15,7 @@ from mjpegd.config.describe import effective, example
 from mjpegd.config.load import SEARCH_PATH, find_file, load
 from mjpegd.config.schema import Config
 from mjpegd.errors import ConfigError, SourceError
+from mjpegd.masking import mask
 
 OK, FOUND_WRONG, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"mjpegd: {problem}", file=sys.stderr)
         return UNUSABLE
     except SourceError as error:
-        print(f"mjpegd: {error}", file=sys.stderr)
+        print(f"mjpegd: {mask(options.source)}: {error}", file=sys.stderr)
         return FOUND_WRONG
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -149,7 +150,7 @@ def _probe(options: argparse.Namespace) -> int:
     log.setup("error", "console")
     if options.source:
         camera = CameraConfig(source=options.source, open_timeout=options.timeout, stale_after=options.timeout)
-        print(probe.trial(camera).describe())
+        print(f"{mask(options.source)}: {probe.trial(camera).describe()}")
         return OK
     found = probe.cameras()
     print("\n\n".join(camera.describe() for camera in found) or "no V4L2 cameras found")

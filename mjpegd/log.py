@@ -42,7 +42,7 @@ class Flood:
         self._since = monotonic()
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
-        """structlog's processor interface; raises `DropEvent` for a line that is only counted."""
+        """The interface of a structlog processor; raises `DropEvent` for a line that is only counted."""
         key = (method, str(event["event"]), str(event.get("camera", "")))
         with self._lock:
             self._counts[key] = self._counts.get(key, 0) + 1

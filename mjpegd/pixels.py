@@ -54,7 +54,12 @@ def encode(image: Pixels, quality: int) -> memoryview:
     done, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise BrokenPicture("OpenCV could not encode it")
-    return memoryview(jpeg).cast("B")
+    return as_bytes(jpeg)
+
+
+def as_bytes(array: Pixels) -> memoryview:
+    """An array's memory as plain bytes, without a copy."""
+    return array.data.cast("B")
 
 
 _INK, _SHADE, _PAPER, _STRIPE = (235, 235, 235), (150, 150, 150), (40, 34, 30), (52, 44, 39)
@@ -75,7 +80,7 @@ def card(width: int, height: int, name: str, reason: str, since: float) -> memor
         (f"no signal: {_plain(reason)}", 0.54, 0.86, _INK),
         (when, 0.66, 0.6, _SHADE),
     ):
-        _centred(image, text, round(height * at), width * share, height / 9, ink)
+        _centred(image, text, round(height * at), room=width * share, tallest=height / 9, ink=ink)
     return encode(image, 80)
 
 
@@ -84,11 +89,14 @@ def _plain(text: str) -> str:
     return text.encode("ascii", "replace").decode()
 
 
-def _centred(image: Pixels, text: str, baseline: int, room: float, tallest: float, ink: tuple[int, int, int]) -> None:
+def _centred(
+    image: Pixels, text: str, baseline: int, *, room: float, tallest: float, ink: tuple[int, int, int]
+) -> None:
     """Write one line, as large as `room` pixels of width and `tallest` of height allow."""
     font = cv2.FONT_HERSHEY_SIMPLEX
     (width, height), _ = cv2.getTextSize(text, font, 1.0, 1)
     scale = min(room / max(width, 1), tallest / max(height, 1))
     thickness = max(1, round(scale * 1.6))
-    left = round((image.shape[1] - width * scale) / 2)
+    (drawn, _), _ = cv2.getTextSize(text, font, scale, thickness)
+    left = (image.shape[1] - drawn) // 2
     cv2.putText(image, text, (left, baseline), font, scale, ink, thickness, cv2.LINE_AA)

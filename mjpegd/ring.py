@@ -12,7 +12,7 @@ from mjpegd.frame import Frame
 from mjpegd.timing import Timing
 
 SLOTS = 4
-"""Frames kept. Viewers only ever want the newest; the others are what a writer still holds, and memory stays bounded."""
+"""Frames kept. Viewers want the newest only; the others are what a writer may still hold. Memory stays bounded."""
 
 
 class Ring:
@@ -97,7 +97,7 @@ class Ring:
         self._alarm, self._alarm_at = self._loop.call_at(deadline, self._expire), deadline
 
     def _expire(self) -> None:
-        """One timer serves all waiters: it is set for the first deadline and, frames flowing, mostly finds nobody due."""
+        """One timer for all waiters: it is set for the first deadline and, while frames flow, finds nobody due."""
         self._alarm = None
         now = self._loop.time()
         for waiter in [waiter for waiter, deadline in self._waiters.items() if deadline <= now]:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from mjpegd.config.describe import keys_of
-from mjpegd.config.schema import CAMERA_NAME, SECTIONS, CameraConfig, Config
+from mjpegd.config.schema import CAMERA_NAME, SECTIONS, CameraConfig, Config, LogConfig, ServerConfig
 from mjpegd.errors import ConfigError
 from mjpegd.masking import mask
 
@@ -172,8 +172,9 @@ def _shown(value: Any) -> str:
 
 def _build(values: Mapping[tuple[str, ...], dict[str, Any]]) -> Config:
     cameras = {path[1]: CameraConfig(**keys) for path, keys in values.items() if path[0] == "camera"}
-    sections = {path[0]: SECTIONS[path[0]](**keys) for path, keys in values.items() if path[0] != "camera"}
-    return Config(**sections, **({"camera": cameras} if cameras else {}))
+    server = ServerConfig(**values.get(("server",), {}))
+    log = LogConfig(**values.get(("log",), {}))
+    return Config(server, log, cameras) if cameras else Config(server, log)
 
 
 def _contradictions(config: Config) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _WEBCAM = re.compile(r"/webcam(?P<number>[1-9]?)(?P<rest>/.*|)")
-"""The prefix that OctoPi, Mainsail and crowsnest proxies leave on: /webcam/ is the first camera, /webcam2/ the second."""
+"""The prefix of OctoPi, Mainsail and crowsnest: /webcam/ is the first camera, /webcam2/ the second."""
 _ACTION = re.compile(r"(?P<verb>stream|snapshot)(?:_(?P<index>\d+))?")
 """mjpg-streamer's `?action=stream_1`; inputs count from 0."""
 

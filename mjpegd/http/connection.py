@@ -38,7 +38,7 @@ class Connection:
         except asyncio.CancelledError:
             self._writer.transport.abort()
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001  (a bug costs one connection, not the daemon)
             log.get(viewer=self._peer).exception("connection broke down: this is a bug in mjpegd")
             self._writer.transport.abort()
 
@@ -92,7 +92,7 @@ class Connection:
             return await answer(self._site, request)
         except HttpError as error:
             return error_response(error)
-        except Exception:
+        except Exception:  # noqa: BLE001  (a bug costs one answer)
             log.get(viewer=self._peer).exception("answering failed: this is a bug in mjpegd", path=request.path[:200])
             return error_response(HttpError(500, "internal error, see the log of mjpegd"))
 

@@ -131,7 +131,7 @@ class Viewer:
         self._tally.bytes += sum(map(len, pieces))
 
     async def _drained(self) -> bool:
-        """Wait for the kernel to take the rest; False when it took nothing for `stall` seconds, and the viewer is cut."""
+        """Wait for the kernel to take the rest; False when it took nothing for `stall` seconds: the viewer is cut."""
         left = self._transport.get_write_buffer_size()
         while True:
             try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from mjpegd.errors import HttpError
-from mjpegd.http import status
+from mjpegd.http import query, status
 from mjpegd.http.aliases import translate
 from mjpegd.http.response import Play, Response, json_response
 from mjpegd.http.site import Site
@@ -129,10 +129,8 @@ def choose_profile(request: Request) -> Profile:
     Browsers' image loaders accept image/webp or image/svg+xml, and say Sec-Fetch-Dest: image to https and localhost;
     a page they open accepts text/html. A script's `Accept: image/jpeg` must not be taken for one.
     """
-    asked = request.query.get("profile")
+    asked = query.choice(request.query, "profile", PROFILES)
     if asked is not None:
-        if asked not in PROFILES:
-            raise HttpError(400, f"profile must be one of {', '.join(PROFILES)}")
         return PROFILES[asked]
     accept = request.headers.get("accept", "")
     drawn = any(kind in accept for kind in ("image/webp", "image/svg+xml", "text/html"))
@@ -142,9 +140,7 @@ def choose_profile(request: Request) -> Profile:
 
 def _repeat_after(request: Request, profile: Profile) -> float | None:
     """Seconds to the early repeat; `repeat_ms` asks for one where a byte proxy hides a browser from us."""
-    text = request.query.get("repeat_ms")
-    if text is None:
-        return None if profile.own_head else EARLY_REPEAT
-    if not (text.isascii() and text.isdigit() and 10 <= int(text) <= 60_000):
-        raise HttpError(400, "repeat_ms must be a whole number from 10 to 60000")
-    return int(text) / 1000
+    asked = query.number(request.query, "repeat_ms", 10, 60_000)
+    if asked is not None:
+        return asked / 1000
+    return None if profile.own_head else EARLY_REPEAT

@@ -9,8 +9,8 @@ from mjpegd.http.connection import Connection
 from mjpegd.http.site import Site
 
 NOTSENT_LOWAT = 16 * 1024
-"""Unsent bytes the kernel may hold for one viewer. Without it a slow one sees pictures 3 s old, with it 0.3 s; a small
-SO_SNDBUF would do as much but cap everyone far away at one buffer per round trip. Cloudflare and Chromium use 16 KiB."""
+"""Unsent bytes the kernel may hold for one viewer, the number Cloudflare uses too. Without it a slow one sees pictures
+3 s old, with it 0.3 s; a small SO_SNDBUF would do as much but cap everyone far away at a buffer per round trip."""
 
 TCP_OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # else the boundary behind a picture waits 40 ms for an ACK

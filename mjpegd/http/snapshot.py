@@ -1,12 +1,12 @@
 """One picture: from memory, with the conditions, waits and ages that pollers and timelapse tools ask for."""
 
 import asyncio
-from collections.abc import Mapping
 from time import monotonic, time
 
 from mjpegd.camera import Camera
 from mjpegd.errors import HttpError
 from mjpegd.frame import Frame
+from mjpegd.http import query
 from mjpegd.http.response import Response
 from mjpegd.http.site import Site
 from mjpegd.wire.conditional import http_date, not_modified
@@ -17,6 +17,9 @@ PATIENCE = 4.0
 RETRY_AFTER = 5
 """Seconds after which a client without a picture may come again."""
 
+LONGEST_AGE = 86_400_000
+"""Milliseconds: a day."""
+
 _CACHING = "no-cache, private, max-age=0"
 """Kept but always asked about again: `no-store` would forbid the 304 (RFC 9111 5.2.2.5)."""
 
@@ -24,10 +27,8 @@ _CACHING = "no-cache, private, max-age=0"
 async def snapshot(site: Site, request: Request, camera: Camera) -> Response:
     """The newest picture; `fresh=1`, `after=ID` and `max_age=MS` say what is new enough."""
     arrived = monotonic()
-    oldest = max(
-        arrived if _flag(request.query, "fresh") else 0.0,
-        arrived - _number(request.query, "max_age", 0, 86_400_000) / 1000 if "max_age" in request.query else 0.0,
-    )
+    max_age = query.number(request.query, "max_age", 0, LONGEST_AGE)
+    oldest = arrived if query.flag(request.query, "fresh") else 0.0 if max_age is None else arrived - max_age / 1000
     deadline = asyncio.get_running_loop().time() + PATIENCE
     frame = await camera.picture(_after(request.query, camera), oldest, deadline)
     if frame is None:
@@ -35,22 +36,11 @@ async def snapshot(site: Site, request: Request, camera: Camera) -> Response:
     return _answer(site, request, frame)
 
 
-def _after(query: Mapping[str, str], camera: Camera) -> int:
+def _after(parameters: query.Query, camera: Camera) -> int:
     """The frame the client has. One that is yet to come is from before a restart: then any frame is new to it."""
-    after = _number(query, "after", 0, 2**63)
+    after = query.number(parameters, "after", 0, 2**63) or 0
     newest = camera.ring.newest
     return after if newest is not None and after <= newest.seq else 0
-
-
-def _flag(query: Mapping[str, str], name: str) -> bool:
-    return query.get(name, "0") not in ("0", "", "false", "no")
-
-
-def _number(query: Mapping[str, str], name: str, low: int, high: int) -> int:
-    text = query.get(name, str(low))
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        raise HttpError(400, f"{name} must be a whole number from {low} to {high}")
-    return int(text)
 
 
 def _no_picture(camera: Camera) -> HttpError:

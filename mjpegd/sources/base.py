@@ -1,4 +1,4 @@
-"""What a source is: opened, it is read until it fails, and closed. Retry, stamping, cards and counting are capture's."""
+"""What a source is: opened, read until it fails, and closed. Retry, stamping, cards and counting are capture's."""
 
 import threading
 from collections.abc import Callable

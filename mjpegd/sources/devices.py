@@ -18,7 +18,7 @@ def nodes(dev: Path = DEV) -> list[Path]:
 
 
 def resolve(spec: str, dev: Path = DEV, sys: Path = SYS) -> str | None:
-    """The device path that `spec` means now; None while it is not there. `ValueError` for a `usb:` spec that is none."""
+    """The device path that `spec` means now; None while it is not there. `ValueError` for a malformed `usb:` spec."""
     if not spec.startswith("usb:"):
         return spec if Path(spec).exists() else None
     wanted = USB_SPEC.fullmatch(spec)

@@ -12,7 +12,7 @@ import cv2
 
 from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import SourceError
-from mjpegd.pixels import Pixels
+from mjpegd.pixels import Pixels, as_bytes
 from mjpegd.sources.base import Grab, Granted
 
 DEFAULT_FPS = 25.0
@@ -77,4 +77,4 @@ class FFmpegSource:
 
     def _grab(self, image: Pixels) -> Grab:
         height, width = image.shape[:2]
-        return Grab(memoryview(image).cast("B"), "BGR", monotonic(), 0, width, height)
+        return Grab(as_bytes(image), "BGR", monotonic(), 0, width, height)

@@ -8,7 +8,7 @@ import cv2
 import numpy
 
 from mjpegd.config.schema import CameraConfig
-from mjpegd.pixels import Pixels
+from mjpegd.pixels import Pixels, as_bytes
 from mjpegd.sources.base import Grab, Granted
 
 _BARS = ((191, 191, 191), (0, 191, 191), (191, 191, 0), (0, 191, 0), (191, 0, 191), (0, 0, 191), (191, 0, 0))
@@ -40,7 +40,7 @@ class PatternSource:
         self._number += 1
         taken = monotonic()
         image = _draw(self._background, self._number, taken)
-        return Grab(memoryview(image).cast("B"), "BGR", taken, 0, self.granted.width, self.granted.height)
+        return Grab(as_bytes(image), "BGR", taken, 0, self.granted.width, self.granted.height)
 
     def close(self) -> None:
         """There is nothing to give back."""

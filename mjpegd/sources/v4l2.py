@@ -1,9 +1,9 @@
 """A V4L2 camera read by ioctl and mmap, MJPG passed through as it is.
 
-OpenCV's reader is not used, since it was measured to pass truncated and error-flagged buffers as good, to block for ten
+OpenCV's reader is not used: it was measured to pass truncated and error-flagged buffers as good, to block for ten
 seconds in a stall and to hand out stale pictures after a pause. Here `bytesused`, sequence gaps, error flags, kernel
-timestamps and the poll deadline are ours. The structures are linuxpy's; the calls are the kernel's (V4L2 API, "Streaming
-I/O (Memory Mapping)").
+timestamps and the poll deadline are ours. The structures are linuxpy's; the calls are those of the V4L2 API, chapter
+"Streaming I/O (Memory Mapping)".
 """
 
 import errno

@@ -4,8 +4,8 @@ Rule 1: bytes in, events out; this file never sees a socket or a clock.
 Rule 2: garbage parses or raises `ProtocolError` with the status to answer, never anything else.
 Rule 3: the answer does not depend on how the bytes were cut into pieces.
 
-RFC 9112 for the syntax, RFC 9110 for the meaning. Where the RFC lets a server choose, the strict side is taken (bare LF,
-obs-fold, space before a colon: 400), because a proxy in front of us may have chosen the other.
+RFC 9112 for the syntax, RFC 9110 for the meaning. Where the RFC lets a server choose, the strict side is taken (400 for
+a bare LF, obs-fold, a space before a colon), because a proxy in front of us may have chosen the other.
 """
 
 import re
@@ -35,7 +35,7 @@ _CRLF_IN_VALUE = re.compile(r"[\r\n\0]")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request head. `path` is percent-decoded, `query` keeps the last value of a name, `headers` has lower-case names.
+    """One request head. `path` is percent-decoded, `query` has the last value of a name, `headers` lower-case names.
 
     `has_body` means that bytes follow which nobody here reads: answer, then close (RFC 9112 9.3).
     """

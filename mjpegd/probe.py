@@ -1,0 +1,159 @@
+"""Looking at sources without serving them: what cameras there are, what one gives, one picture of it."""
+
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from mjpegd import sources
+from mjpegd.capture import to_picture
+from mjpegd.config.schema import CameraConfig
+from mjpegd.errors import BrokenPicture, SourceError
+from mjpegd.masking import mask
+from mjpegd.sources import devices
+from mjpegd.sources.base import Granted, Source
+
+if TYPE_CHECKING:
+    from linuxpy.video.device import FrameType
+
+TRIAL_SECONDS = 1.0
+"""How long pictures are read to measure their rate."""
+LARGEST_PICTURE = 64 * 1024 * 1024
+"""Bytes of a picture fetched over HTTP that we are ready to hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a source gave when it was tried; `fps` is measured and 0 if only one picture came."""
+
+    granted: Granted
+    picture: bytes
+    width: int
+    height: int
+    fps: float
+    broken: int
+
+    def describe(self) -> str:
+        """One line for a person."""
+        broken = f", {self.broken} broken" if self.broken else ""
+        where = "" if self.granted.device in ("pattern", "file", "network") else f" from {mask(self.granted.device)}"
+        return (
+            f"ok: {self.width}x{self.height} {self.granted.format}{where}, "
+            f"{self.fps:.1f} fps measured, {len(self.picture)} bytes a picture{broken}"
+        )
+
+
+def trial(config: CameraConfig, seconds: float = TRIAL_SECONDS) -> Trial:
+    """Open a source, read it for `seconds` and close it; `SourceError` if it gives no good picture."""
+    with closing(sources.open_source(config.source, config, threading.Event())) as source:
+        return _read(source, config, seconds)
+
+
+def _read(source: Source, config: CameraConfig, seconds: float) -> Trial:
+    began, first, good, broken = monotonic(), 0.0, 0, 0
+    picture = None
+    while picture is None or monotonic() - first < seconds:
+        try:
+            grab = source.read()
+            assert grab is not None, "nobody sets `stop` here"
+            picture = to_picture(grab, config)
+            data = b"".join(picture.pieces)
+        except BrokenPicture as error:
+            broken += 1
+            if picture is None and monotonic() - began > max(seconds, config.stale_after):
+                raise SourceError(f"only broken pictures: {error}") from None
+            continue
+        good += 1
+        last = monotonic()
+        first = first or last
+    fps = (good - 1) / (last - first) if last > first else 0.0
+    return Trial(source.granted, data, picture.width, picture.height, fps, broken)
+
+
+def picture(source: str, cameras: Mapping[str, CameraConfig], timeout: float) -> bytes:
+    """One JPEG of a configured camera, of an HTTP address that answers with one, or of any source."""
+    if source in cameras:
+        return trial(cameras[source], seconds=0.0).picture
+    if source.startswith(("http://", "https://")) and (fetched := _fetch(source, timeout)):
+        return fetched
+    config = CameraConfig(source=source, open_timeout=timeout, stale_after=timeout)
+    return trial(config, seconds=0.0).picture
+
+
+def _fetch(url: str, timeout: float) -> bytes | None:
+    """The picture at an address; None if something other than a picture is there, such as a stream."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:  # noqa: S310  (http and https only, see above)
+            if answer.headers.get_content_type() != "image/jpeg":
+                return None
+            data: bytes = answer.read(LARGEST_PICTURE + 1)
+    except urllib.error.HTTPError as error:
+        raise SourceError(f"answers {error.code} {error.reason}") from None
+    except OSError as error:
+        raise SourceError(f"cannot be reached: {getattr(error, 'reason', None) or error}") from None
+    if len(data) > LARGEST_PICTURE:
+        raise SourceError(f"sends more than {LARGEST_PICTURE} bytes")
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A format and size with the rates a camera offers for it, fastest first."""
+
+    format: str
+    width: int
+    height: int
+    fps: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A V4L2 camera and what it can do."""
+
+    device: str
+    name: str
+    stable: str
+    modes: tuple[Mode, ...]
+
+    def describe(self) -> str:
+        """A paragraph for a person, with the line to put into the configuration."""
+        lines = [f"{self.device}: {self.name}", f'  source = "{self.stable}"']
+        for form, modes in groupby(self.modes, key=lambda mode: mode.format):
+            lines.append(f"  {form}")
+            for mode in modes:
+                rates = ", ".join(f"{rate:g}" for rate in mode.fps) or "?"
+                lines.append(f"    {mode.width}x{mode.height} at {rates} fps")
+        return "\n".join(lines)
+
+
+def cameras() -> list[Found]:
+    """Every V4L2 capture device that can be opened."""
+    return [found for node in devices.nodes() if (found := _examine(str(node))) is not None]
+
+
+def _examine(node: str) -> Found | None:
+    """What linuxpy finds out about a device; None for one that cannot be opened or captures nothing."""
+    from linuxpy.video.device import BufferType, Device
+
+    try:
+        with Device(node) as device:
+            if BufferType.VIDEO_CAPTURE not in device.info.buffers:
+                return None
+            return Found(node, device.info.card, devices.stable_name(node), _modes(device.info.frame_types))
+    except OSError:
+        return None
+
+
+def _modes(frame_types: list["FrameType"]) -> tuple[Mode, ...]:
+    def key(kind: "FrameType") -> tuple[str, int, int]:
+        return (kind.pixel_format.name, kind.width, kind.height)
+
+    return tuple(
+        Mode(*place, fps=tuple(sorted({float(kind.max_fps) for kind in kinds if kind.max_fps}, reverse=True)))
+        for place, kinds in groupby(sorted(frame_types, key=key), key=key)
+    )
