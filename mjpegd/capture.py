@@ -141,7 +141,7 @@ class Capture:
         self._size = (granted.width or self._size[0], granted.height or self._size[1])
         self._live_from, self._last_good, self._judged = 0.0, monotonic(), False
         if self.kind == "auto" and granted.device.startswith("/dev/"):
-            self._spec = granted.device  # a camera once found is the one to wait for when it is lost
+            self._spec = sources.stable_name(granted.device)  # once found, it is the one to wait for when lost
 
     def _step(self, source: Source) -> None:
         try:

@@ -1,12 +1,12 @@
 """Looking at sources without serving them: what cameras there are, what one gives, one picture of it."""
 
+import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import groupby
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -103,9 +103,8 @@ def _fetch(url: str, timeout: float) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """A format and size with the rates a camera offers for it, fastest first."""
+    """A size with the rates a camera offers for it, fastest first."""
 
-    format: str
     width: int
     height: int
     fps: tuple[float, ...]
@@ -113,18 +112,18 @@ class Mode:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A V4L2 camera and what it can do."""
+    """A V4L2 camera and what it can do: its formats by name, each with its modes (none if any size will do)."""
 
     device: str
     name: str
     stable: str
-    modes: tuple[Mode, ...]
+    formats: Mapping[str, tuple[Mode, ...]]
 
     def describe(self) -> str:
         """A paragraph for a person, with the line to put into the configuration."""
         lines = [f"{self.device}: {self.name}", f'  source = "{self.stable}"']
-        for form, modes in groupby(self.modes, key=lambda mode: mode.format):
-            lines.append(f"  {form}")
+        for name, modes in self.formats.items():
+            lines.append(f"  {name}" if modes else f"  {name}, any size")
             for mode in modes:
                 rates = ", ".join(f"{rate:g}" for rate in mode.fps) or "?"
                 lines.append(f"    {mode.width}x{mode.height} at {rates} fps")
@@ -137,23 +136,32 @@ def cameras() -> list[Found]:
 
 
 def _examine(node: str) -> Found | None:
-    """What linuxpy finds out about a device; None for one that cannot be opened or captures nothing."""
-    from linuxpy.video.device import BufferType, Device
+    """What a device says of itself; None for one that cannot be opened or captures nothing.
+
+    linuxpy's functions are used below its `Device`, which stumbles over drivers with other kinds of buffers (vivid).
+    """
+    from linuxpy.video import device as v4l2
 
     try:
-        with Device(node) as device:
-            if BufferType.VIDEO_CAPTURE not in device.info.buffers:
-                return None
-            return Found(node, device.info.card, devices.stable_name(node), _modes(device.info.frame_types))
+        fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        capabilities = v4l2.read_capabilities(fd)
+        if not capabilities.device_caps & v4l2.Capability.VIDEO_CAPTURE:
+            return None
+        formats = [form.pixel_format for form in v4l2.iter_read_formats(fd, v4l2.BufferType.VIDEO_CAPTURE)]
+        modes = {form.name: _modes(v4l2.iter_read_pixel_formats_frame_intervals(fd, [form])) for form in formats}
+        return Found(node, capabilities.card.decode(errors="replace"), devices.stable_name(node), modes)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
-def _modes(frame_types: list["FrameType"]) -> tuple[Mode, ...]:
-    def key(kind: "FrameType") -> tuple[str, int, int]:
-        return (kind.pixel_format.name, kind.width, kind.height)
-
-    return tuple(
-        Mode(*place, fps=tuple(sorted({float(kind.max_fps) for kind in kinds if kind.max_fps}, reverse=True)))
-        for place, kinds in groupby(sorted(frame_types, key=key), key=key)
-    )
+def _modes(frame_types: Iterable["FrameType"]) -> tuple[Mode, ...]:
+    """One mode a size, its rates gathered."""
+    rates: dict[tuple[int, int], set[float]] = {}
+    for kind in frame_types:
+        rates.setdefault((kind.width, kind.height), set()).update({float(kind.max_fps)} if kind.max_fps else ())
+    return tuple(Mode(*size, fps=tuple(sorted(rates[size], reverse=True))) for size in sorted(rates))

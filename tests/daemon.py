@@ -47,7 +47,11 @@ class Daemon:
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
-        page = self.wait_log("mjpegd listens")["page"]
+        try:
+            page = self.wait_log("mjpegd listens")["page"]
+        except AssertionError:
+            self.process.kill()
+            raise
         self.port = int(page.rsplit(":", 1)[1].strip("/"))
         return self
 
@@ -55,7 +59,12 @@ class Daemon:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.process.poll() is None:
-            self.stop()
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(5 * SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         self._reader.join(5 * SECONDS)
         if kind is None:
             assert not [line for line in self.raw_log if "Traceback" in line or "bug in mjpegd" in line], self.raw_log
@@ -111,10 +120,11 @@ class Daemon:
 
     def _read_log(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.raw_log.append(line.rstrip())
-            if line.startswith("{"):
-                self.log.append(json.loads(line))
+        with self.process.stderr as lines:
+            for line in lines:
+                self.raw_log.append(line.rstrip())
+                if line.startswith("{"):
+                    self.log.append(json.loads(line))
 
 
 def wait_for(condition: Any, within: float, what: str) -> float:

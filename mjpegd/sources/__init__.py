@@ -52,3 +52,8 @@ def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> Sourc
 def is_absent(spec: str) -> bool:
     """Whether `spec` names a device that is not plugged in: worth waiting for rather than trying again."""
     return kind_of(spec).name == "v4l2" and devices.resolve(spec) is None
+
+
+def stable_name(device: str) -> str:
+    """A name for `device` that survives renumbering and replugging, where there is one."""
+    return devices.stable_name(device)

@@ -189,9 +189,7 @@ class Client:
         return taken
 
 
-def request(
-    path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET", version: str = "1.1"
-) -> bytes:
+def request(path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET", version: str = "1.1") -> bytes:
     """A request head as bytes."""
     fields = {"Host": "localhost", **(headers or {})}
     lines = [f"{method} {path} HTTP/{version}", *(f"{name}: {value}" for name, value in fields.items()), "", ""]

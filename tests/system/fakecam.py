@@ -42,7 +42,7 @@ class Camera:
     control: Path
 
     def daemon(self, sets: Mapping[str, object] | None = None, **switches: object) -> Daemon:
-        """mjpegd with one camera `cam` on /dev/video0; `switches` are FAKECAM_ variables without their prefix."""
+        """A daemon with one camera `cam` on /dev/video0; `switches` are FAKECAM_ variables without their prefix."""
         ours = {"source": "/dev/video0", "width": WIDTH, "height": HEIGHT, "fps": 30, "stale_after": 1}
         return Daemon(
             join({f"camera.cam.{key}": value for key, value in ours.items()}, sets or {}),
@@ -53,7 +53,7 @@ class Camera:
     def environment(self, **switches: object) -> dict[str, str]:
         """The camera's variables."""
         values = {"DIR": self.frames, "CTL": self.control, **switches}
-        return {f"FAKECAM_{name}": str(value) for name, value in values.items()}
+        return {f"FAKECAM_{name.upper()}": str(value) for name, value in values.items()}
 
     def unplug(self) -> None:
         """Pull the cable."""

@@ -1,0 +1,229 @@
+"""What a picture must have to be sent, and what is mended in one that lacks it."""
+
+import cv2
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mjpegd.errors import BrokenPicture
+from mjpegd.jpeg import EOI, HUFFMAN_TABLES, JFIF_APP0, SOI, Picture, examine
+from tests.pictures import decode, jpeg, segment, segments
+
+APP0, APP1, APP2, COM, DHT = 0xE0, 0xE1, 0xE2, 0xFE, 0xC4
+
+WHOLE = jpeg()
+KINDS = {
+    "baseline": WHOLE,
+    "grey": jpeg(grey=True),
+    "progressive": jpeg(options=(cv2.IMWRITE_JPEG_PROGRESSIVE, 1)),
+    "restart markers": jpeg(options=(cv2.IMWRITE_JPEG_RST_INTERVAL, 2)),
+    "optimised tables": jpeg(options=(cv2.IMWRITE_JPEG_OPTIMIZE, 1)),
+}
+kinds = pytest.mark.parametrize("data", KINDS.values(), ids=KINDS)
+
+
+def sent(picture: Picture) -> bytes:
+    """The picture as viewers get it."""
+    return b"".join(picture.pieces)
+
+
+def mended(data: bytes) -> bytes:
+    """What `examine` makes of the data."""
+    return sent(examine(memoryview(data)))
+
+
+def without(marker: int, data: bytes = WHOLE) -> bytes:
+    """The JPEG without its segments of that kind."""
+    return SOI + b"".join(part for kind, part in segments(data) if kind != marker)
+
+
+def behind_soi(*parts: bytes, data: bytes = WHOLE) -> bytes:
+    """The JPEG with segments put in front of all others."""
+    return SOI + b"".join(parts) + data[2:]
+
+
+@kinds
+def test_whole_picture_is_left_as_it_is(data: bytes) -> None:
+    """A picture that lacks nothing is sent byte for byte, in one piece that is a view of the camera's buffer."""
+    picture = examine(memoryview(data))
+
+    assert data == sent(picture)
+    assert [data] == [piece.obj for piece in picture.pieces if isinstance(piece, memoryview)]
+
+
+@kinds
+def test_size(data: bytes) -> None:
+    """Width and height are read from the frame header, whatever its kind."""
+    picture = examine(memoryview(data))
+
+    assert (64, 48) == (picture.width, picture.height)
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 1000, 100_000])
+def test_padding_is_left_off(count: int) -> None:
+    """Zero bytes behind EOI are not sent, however many."""
+    assert WHOLE == mended(WHOLE + bytes(count))
+
+
+def test_fill_bytes_before_a_marker() -> None:
+    """Any number of FF may stand before a marker, T.81 B.1.1.2."""
+    padded = behind_soi(b"\xff\xff\xff")
+
+    assert padded == mended(padded)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "no SOI"),
+        (b"\xff", "no SOI"),
+        (b"garbage", "no SOI"),
+        (bytes(1000), "no SOI"),
+        (WHOLE[1:], "no SOI"),
+        (b"\0" + WHOLE, "no SOI"),
+        (WHOLE[:-1], "no EOI"),
+        (WHOLE[: len(WHOLE) // 2], "no EOI"),
+        (WHOLE + b"x", "no EOI"),
+        (SOI, "no EOI"),
+        (SOI + EOI, "no scan"),
+        (SOI + b"\xff\xe0\x00" + EOI, "torn"),
+        (SOI + b"garbage" + EOI, "no marker at byte 2"),
+        (SOI + b"\xff\xe0\xff\xff" + EOI, "torn"),
+        (SOI + b"\xff\xe0\x00\x01" + EOI, "torn"),
+        (SOI + b"\xff\xc0\x00\x04\x08\x00" + EOI, "torn"),
+        (SOI + segment(0xDA, b"") + EOI, "no frame header"),
+        (without(0xC0), "no frame header"),
+        (WHOLE.replace(b"\xff\xc0\x00\x11\x08\x00\x30", b"\xff\xc0\x00\x11\x08\x00\x00"), "no frame header"),
+    ],
+)
+def test_broken(data: bytes, reason: str) -> None:
+    """What is no whole JPEG is a `BrokenPicture` that says why."""
+    with pytest.raises(BrokenPicture, match=reason):
+        examine(memoryview(data))
+
+
+@pytest.mark.parametrize("end", [len(WHOLE) - 2, len(WHOLE) - 1, len(WHOLE) - 100])
+def test_cameras_that_never_send_eoi(end: int) -> None:
+    """With `complete=False` a picture may lack its end; it is sent as it is, zero bytes at the end left off."""
+    assert WHOLE[:end].rstrip(b"\0") == sent(examine(memoryview(WHOLE[:end] + bytes(70)), complete=False))
+
+
+def test_complete_false_still_wants_a_picture() -> None:
+    """With `complete=False` a picture torn before its scan is broken all the same."""
+    with pytest.raises(BrokenPicture, match="no scan|torn"):
+        examine(memoryview(WHOLE)[:100], complete=False)
+
+
+@pytest.mark.parametrize("kind", ["baseline", "grey", "restart markers"])
+def test_missing_huffman_tables(kind: str) -> None:
+    """A picture without DHT gets the typical tables, right before its scan, and shows the very same pixels."""
+    bare = without(DHT, KINDS[kind])
+    result = mended(bare)
+
+    assert numpy.array_equal(decode(KINDS[kind]), decode(result))
+    assert len(bare) + len(HUFFMAN_TABLES) == len(result)
+    assert HUFFMAN_TABLES + b"\xff\xda" in result
+
+
+def test_huffman_tables_are_libjpegs() -> None:
+    """The tables put in are those of T.81 K.3, which libjpeg writes into every baseline picture."""
+    theirs = b"".join(part[4:] for kind, part in segments(WHOLE) if kind == DHT)
+
+    assert sorted(tables_of(theirs)) == sorted(tables_of(HUFFMAN_TABLES[4:]))
+
+
+def tables_of(body: bytes) -> list[bytes]:
+    """The single tables in a DHT segment's body: class and number, 16 counts, as many symbols."""
+    found = []
+    while body:
+        length = 17 + sum(body[1:17])
+        found.append(body[:length])
+        body = body[length:]
+    return found
+
+
+def test_avi1() -> None:
+    """The picture of a cheap UVC camera (AVI1, no tables) becomes a JFIF one with the same pixels."""
+    avi1 = SOI + segment(APP0, b"AVI1" + bytes(10)) + without(DHT, without(APP0))[2:]
+    result = mended(avi1)
+
+    assert SOI + JFIF_APP0 == result[:20]
+    assert b"JFIF" == result[6:10]
+    assert b"AVI1" not in result
+    assert numpy.array_equal(decode(WHOLE), decode(result))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [segment(APP1, b"Exif\0\0" + jpeg(16, 16)), segment(COM, b"a " + EOI), segment(APP2, SOI), segment(APP0, b"AVI1" + SOI)],
+)
+def test_second_picture_is_cut_out(part: bytes) -> None:
+    """A segment with an SOI or EOI of its own, such as an EXIF thumbnail, is cut out, so that scanners find one each."""
+    result = mended(behind_soi(part))
+
+    assert WHOLE == result
+    assert (1, 1) == (result.count(SOI), result.count(EOI))
+    assert numpy.array_equal(decode(WHOLE), decode(result))
+
+
+def test_thumbnail_between_others() -> None:
+    """What stands before and behind a cut segment is kept, in its order."""
+    before, thumbnail, after = segment(COM, b"before"), segment(APP1, jpeg(16, 16)), segment(COM, b"after")
+
+    assert behind_soi(before, after) == mended(behind_soi(before, thumbnail, after))
+
+
+def test_harmless_remarks_stay() -> None:
+    """Application segments and comments without a second picture are sent as they are."""
+    remarked = behind_soi(segment(APP1, b"Exif\0\0no thumbnail"), segment(COM, b"ts=1.5"), segment(APP2, b"ICC_PROFILE"))
+
+    assert remarked == mended(remarked)
+
+
+def test_nothing_is_copied() -> None:
+    """A mended picture is a list of views of the camera's buffer and the few bytes put in between."""
+    bare = without(DHT)
+    pieces = examine(memoryview(bare)).pieces
+
+    assert [bare, HUFFMAN_TABLES, bare] == [
+        piece.obj if isinstance(piece, memoryview) else piece for piece in pieces
+    ]
+
+
+def examines_or_breaks(data: bytes, *, complete: bool) -> None:
+    """Whatever bytes they are, they are a picture or a broken one."""
+    try:
+        picture = examine(memoryview(data), complete=complete)
+    except BrokenPicture as error:
+        assert str(error)
+    else:
+        assert picture.width > 0
+        assert picture.height > 0
+        assert SOI == sent(picture)[:2]
+        assert not complete or EOI == sent(picture)[-2:]
+
+
+SOURCES = (*KINDS.values(), without(DHT), behind_soi(segment(APP1, jpeg(16, 16)), segment(APP0, b"AVI1" + bytes(10))))
+INTERESTING = st.one_of(st.integers(0, 700), st.integers(0, len(WHOLE)))
+
+
+@given(st.sampled_from(SOURCES), st.lists(st.tuples(INTERESTING, st.binary(max_size=3)), max_size=4), st.booleans())
+def test_mutations(data: bytes, changes: list[tuple[int, bytes]], complete: bool) -> None:  # noqa: FBT001
+    """A picture with any of its bytes overwritten is examined or a `BrokenPicture`, nothing else."""
+    for at, new in changes:
+        data = data[:at] + new + data[at + len(new) :]
+    examines_or_breaks(data, complete=complete)
+
+
+@given(st.sampled_from(SOURCES), INTERESTING, st.booleans())
+def test_truncations(data: bytes, end: int, complete: bool) -> None:  # noqa: FBT001
+    """A picture cut off anywhere, with or without an EOI behind, is examined or a `BrokenPicture`, nothing else."""
+    examines_or_breaks(data[:end], complete=complete)
+    examines_or_breaks(data[:end] + EOI, complete=complete)
+
+
+@given(st.lists(st.sampled_from((b"\xff", b"\xd8", b"\xc0", b"\xda", b"\xe0", b"\0", b"\x08", b"\x11")), max_size=40))
+def test_marker_soup(parts: list[bytes]) -> None:
+    """Markers in any order are examined or a `BrokenPicture`, nothing else."""
+    examines_or_breaks(SOI + b"".join(parts) + EOI, complete=True)
