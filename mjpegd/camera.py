@@ -9,7 +9,6 @@ from mjpegd.capture import Capture, State
 from mjpegd.config.schema import CameraConfig
 from mjpegd.frame import Frame
 from mjpegd.ring import Ring
-from mjpegd.timing import Timing
 
 PATIENCE = 1.0
 """Seconds a camera may take to open before a card is shown in its place."""
@@ -35,7 +34,6 @@ class Audience:
 
     def __init__(self) -> None:
         self.visits = 0
-        self.send_time = Timing()
         self._tallies: dict[int, Tally] = {}
         self._gone = Tally()
 

@@ -1,12 +1,13 @@
 """The one crossing from a capture thread to the event loop.
 
-The thread publishes; the loop is woken once a frame, and not at all while nobody waits. Viewers pull: each asks for the
-newest frame later than its last one, so there is no queue for anybody and whoever is slow skips by itself.
+The thread publishes; the loop is woken once a frame, and not at all while nobody waits. Whoever wants a frame asks for
+the newest one later than its last, each time anew, so there is no queue for anybody and the slow skip by themselves.
 """
 
 import asyncio
 from collections import deque
 from time import monotonic
+from typing import Protocol
 
 from mjpegd.frame import Frame
 from mjpegd.timing import Timing
@@ -15,13 +16,21 @@ SLOTS = 4
 """Frames kept. Viewers want the newest only; the others are what a writer may still hold. Memory stays bounded."""
 
 
+class Waiter(Protocol):
+    """Somebody who asked for a frame. A call, not a future: waking a thousand viewers is the loop's main work."""
+
+    def show(self, frame: Frame | None) -> None:
+        """Take the frame asked for; None when the deadline came first or the ring was closed."""
+
+
 class Ring:
     """The newest frames of one camera. `publish` is for any thread, all else for the loop's."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, slots: int = SLOTS) -> None:
         self.wakeup = Timing()
-        self.woken = 0.0
-        """When the loop learnt of the newest frame, in monotonic seconds."""
+        """From a frame's publication to the loop's knowing of it."""
+        self.send = Timing()
+        """From there to each waiter's having been shown it."""
         self.newest: Frame | None = None
         """The frame published last, by any thread."""
         self.closed = False
@@ -29,7 +38,8 @@ class Ring:
         self._slots: deque[Frame] = deque(maxlen=slots)
         self._announced: Frame | None = None
         self._announcing = False
-        self._waiters: dict[asyncio.Future[Frame | None], float] = {}
+        self._woken = 0.0
+        self._waiters: dict[Waiter, float] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
 
@@ -41,26 +51,33 @@ class Ring:
             self._announcing = True
             self._loop.call_soon_threadsafe(self._wake)
 
-    def next(self, after: int, deadline: float) -> asyncio.Future[Frame | None]:
-        """The newest frame, at once if its `seq` is above `after`, else the next one that comes.
+    def ask(self, waiter: Waiter, after: int, deadline: float) -> None:
+        """Have `waiter` shown the newest frame: soon if its `seq` is above `after`, else the next one that comes.
 
-        None at `deadline` (loop time) or when the ring is closed. A waiter is entered before the newest frame is looked
-        at: a thread that published in between has seen it and wakes us.
+        It is shown None at `deadline` (loop time) or when the ring is closed. A waiter is entered before the newest
+        frame is looked at: a thread that published in between has seen it and wakes us.
         """
-        waiter: asyncio.Future[Frame | None] = self._loop.create_future()
         self._waiters[waiter] = deadline
         if self.newest is not self._announced:
-            self._announce()
-        elif self.closed:
-            self._settle(waiter, None)
-        elif self._announced is not None and self._announced.seq > after:
-            self._settle(waiter, self._announced)
-        if self._alarm is None or deadline < self._alarm_at:
+            self._loop.call_soon(self._announce)
+        elif self.closed or (self._announced is not None and self._announced.seq > after):
+            self.leave(waiter)
+            self._loop.call_soon(waiter.show, None if self.closed else self._announced)
+        elif self._alarm is None or deadline < self._alarm_at:
             self._set_alarm(deadline)
-        return waiter
+
+    def leave(self, waiter: Waiter) -> bool:
+        """Ask no more; False if `waiter` was not waiting."""
+        return self._waiters.pop(waiter, None) is not None
+
+    def next(self, after: int, deadline: float) -> asyncio.Future[Frame | None]:
+        """`ask` for coroutines: what the waiter would be shown."""
+        waiter = _Single(self._loop.create_future())
+        self.ask(waiter, after, deadline)
+        return waiter.future
 
     def close(self) -> None:
-        """End it: everyone who waits, now or later, gets None."""
+        """End it: everyone who waits, now or later, is shown None."""
         self.closed = True
         self._announced = self.newest
         self._release(None)
@@ -71,25 +88,24 @@ class Ring:
         self._announcing = False  # before the look at the newest: a frame published after it wakes us again
         self._announce()
         if self._announced is not None:
-            self.wakeup.add(self.woken - self._announced.ready)
+            self.wakeup.add(self._woken - self._announced.ready)
 
     def _announce(self) -> None:
         frame = self.newest
         if frame is not self._announced:
             self._announced = frame
-            self.woken = monotonic()
+            self._woken = monotonic()
             self._release(None if self.closed else frame)
 
     def _release(self, frame: Frame | None) -> None:
         waiters, self._waiters = self._waiters, {}
+        note, woken = self.send.add, self._woken
         for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(frame)
-
-    def _settle(self, waiter: asyncio.Future[Frame | None], frame: Frame | None) -> None:
-        self._waiters.pop(waiter, None)
-        if not waiter.done():
-            waiter.set_result(frame)
+            try:
+                waiter.show(frame)
+                note(monotonic() - woken)
+            except Exception as error:  # noqa: BLE001  (a bug in one must not cost the others their frame)
+                self._loop.call_exception_handler({"message": "a waiter broke down", "exception": error})
 
     def _set_alarm(self, deadline: float) -> None:
         if self._alarm is not None:
@@ -101,6 +117,20 @@ class Ring:
         self._alarm = None
         now = self._loop.time()
         for waiter in [waiter for waiter, deadline in self._waiters.items() if deadline <= now]:
-            self._settle(waiter, None)
-        if self._waiters:
+            if self.leave(waiter):
+                waiter.show(None)
+        if self._waiters and self._alarm is None:
             self._set_alarm(min(self._waiters.values()))
+
+
+class _Single:
+    """A waiter that resolves a future."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, future: asyncio.Future[Frame | None]) -> None:
+        self.future = future
+
+    def show(self, frame: Frame | None) -> None:
+        if not self.future.done():
+            self.future.set_result(frame)

@@ -41,10 +41,16 @@ def stream_head() -> bytes:
 
 
 class Viewer:
-    """An open stream on one connection. `play` returns when it is over."""
+    """An open stream on one connection; `play` returns when it is over.
+
+    A viewer that keeps up lives in `show`, called by the ring once a frame. Its coroutine sleeps until the viewer falls
+    behind, leaves, or is sent home.
+    """
 
     __slots__ = (
+        "_attention",
         "_camera",
+        "_clock",
         "_early",
         "_frame",
         "_heartbeat",
@@ -53,10 +59,10 @@ class Viewer:
         "_probes",
         "_profile",
         "_reader",
+        "_seq",
         "_stall",
         "_tally",
         "_transport",
-        "_waiter",
         "_writer",
     )
 
@@ -65,13 +71,16 @@ class Viewer:
     ) -> None:
         self._camera, self._profile = play.camera, play.profile
         self._reader, self._writer, self._transport = reader, writer, writer.transport
+        self._clock = asyncio.get_running_loop().time
         self._stall, self._heartbeat = settings.stall_timeout, settings.heartbeat
         self._early = min(play.repeat_after or self._heartbeat, self._heartbeat)
         self._interval = self._early
         self._log = log.get(camera=play.camera.name, viewer=peer, agent=play.agent[:120], profile=play.profile.name)
         self._tally = Tally()
+        self._attention = asyncio.Event()
+        newest = play.camera.ring.newest
+        self._seq = newest.seq - 1 if newest is not None else 0
         self._frame: Frame | None = None
-        self._waiter: asyncio.Future[Frame | None] | None = None
         self._probes = 0
 
     async def play(self) -> None:
@@ -83,41 +92,47 @@ class Viewer:
         try:
             with self._camera.audience.seat() as self._tally:
                 self._writer.write(stream_head() + self._profile.opening)
-                reason = await self._frames()
+                reason = await self._attend()
         except ConnectionError:
             pass
         finally:
             watcher.cancel()
+            self._camera.ring.leave(self)
             lasted, tally = round(monotonic() - began, 1), self._tally
             self._log.info(f"viewer {reason}", seconds=lasted, frames=tally.frames, skipped=tally.skipped)
 
-    async def _frames(self) -> str:
-        """The loop of a viewer's life, and the hottest one of the daemon; returns why it ended."""
-        ring, transport, tally, view = self._camera.ring, self._transport, self._tally, self._profile.view
-        clock, note_send = asyncio.get_running_loop().time, self._camera.audience.send_time.add
-        seq = ring.newest.seq - 1 if ring.newest is not None else 0
-        while not transport.is_closing():
-            waiter = self._waiter = ring.next(seq, clock() + self._interval)
-            woken = not waiter.done()
-            frame = await waiter
-            if transport.is_closing():  # uvloop raises RuntimeError on a write to a closed transport
-                break
-            if frame is not None:
-                part = view(frame)
-                transport.write(part)
-                tally.frames += 1
-                tally.skipped += frame.seq - seq - 1
-                tally.bytes += len(part)
-                self._frame, self._interval, seq = frame, self._early, frame.seq
-                if woken:
-                    note_send(monotonic() - ring.woken)
-            elif ring.closed:
-                return await self._farewell()
-            else:
-                self._repeat()
+    def show(self, frame: Frame | None) -> None:
+        """Send the newest frame, or the last one again; the hottest lines of the daemon."""
+        transport, ring = self._transport, self._camera.ring
+        if transport.is_closing() or ring.closed:
+            self._attention.set()
+            return
+        if frame is None:
+            self._repeat()
+        else:
+            part = self._profile.view(frame)
+            transport.write(part)
+            tally = self._tally
+            tally.frames += 1
+            tally.skipped += frame.seq - self._seq - 1
+            tally.bytes += len(part)
+            self._frame, self._seq = frame, frame.seq
+            self._interval = PROBE_AFTER if self._probes else self._early
+        if transport.get_write_buffer_size():
+            self._attention.set()
+        else:
+            ring.ask(self, self._seq, self._clock() + self._interval)
+
+    async def _attend(self) -> str:
+        """What a viewer needs beside frames: patience while it is behind, and an end; returns why it ended."""
+        ring, transport = self._camera.ring, self._transport
+        while not transport.is_closing() and not ring.closed:
             if transport.get_write_buffer_size() and not await self._drained():
                 return "stalled"
-        return "left"
+            self._attention.clear()
+            ring.ask(self, self._seq, self._clock() + self._interval)
+            await self._attention.wait()
+        return "left" if transport.is_closing() else await self._farewell()
 
     def _repeat(self) -> None:
         """The last frame once more: as heartbeat, for a browser that paints late, or to probe a client."""
@@ -146,7 +161,7 @@ class Viewer:
 
     async def _farewell(self) -> str:
         """The last frame once more with the closing delimiter: no client takes that for a torn picture."""
-        if self._frame is not None:
+        if self._frame is not None and not self._transport.get_write_buffer_size():
             self._write(self._profile.last(self._frame))
             await self._writer.drain()
         return "sent home"
@@ -163,5 +178,5 @@ class Viewer:
         except ConnectionError:
             self._transport.abort()
         self._probes = PROBES
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._camera.ring.leave(self):
+            self.show(None)

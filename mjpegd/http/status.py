@@ -105,7 +105,7 @@ def _camera_stats(camera: Camera) -> Report:
             "capture": _percentiles(capture.capture_time),
             "encode": _percentiles(capture.encode_time),
             "wakeup": _percentiles(camera.ring.wakeup),
-            "send": _percentiles(audience.send_time),
+            "send": _percentiles(camera.ring.send),
         },
     }
 
