@@ -89,11 +89,16 @@ class Camera:
         self.ring.close()
 
     async def picture(self, after: int, taken_after: float, deadline: float) -> Frame | None:
-        """The newest live frame with a `seq` above `after`, taken later than `taken_after`; None at `deadline`."""
+        """The newest picture with a `seq` above `after`, taken later than `taken_after`; None at `deadline`.
+
+        Never a card, and never the last picture of a camera that was lost since.
+        """
         frame = await self.ring.next(0, deadline)
-        while frame is not None and not (frame.live and frame.seq > after and frame.taken > taken_after):
+        while frame is not None:
+            if frame.live and self.is_live and frame.seq > after and frame.taken > taken_after:
+                return frame
             frame = await self.ring.next(frame.seq, deadline)
-        return frame
+        return None
 
 
 class Cameras(Mapping[str, Camera]):

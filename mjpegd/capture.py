@@ -153,8 +153,8 @@ class Capture:
         except BrokenPicture as error:
             self._note_broken(error)
             return
-        self._publish(frame)
         self._note_good(frame)
+        self._publish(frame)
 
     def _frame(self, grab: Grab) -> Frame:
         began = monotonic()

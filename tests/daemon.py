@@ -19,20 +19,30 @@ SECONDS = float(os.environ.get("MJPEGD_TEST_SECONDS", "1"))
 JsonDict = dict[str, Any]
 
 
+RUN = (sys.executable, "-m", "mjpegd", "run")
+
+
 class Daemon:
-    """Starts `python -m mjpegd run` on a free port; leaving the `with` block stops it and checks that all was well."""
+    """Starts `python -m mjpegd run` on a free port; leaving the `with` block stops it and checks that all was well.
+
+    `config` None leaves it to mjpegd to find a file; `program` is how it is called.
+    """
 
     def __init__(
         self,
         sets: Mapping[str, object] | None = None,
         *,
-        config: str | Path = os.devnull,
+        config: str | Path | None = os.devnull,
         environment: Mapping[str, str] | None = None,
         preload: Path | None = None,
+        program: Sequence[str | Path] = RUN,
+        folder: Path | None = None,
     ) -> None:
         values = {"server.port": 0, "log.format": "json", "log.level": "debug", **(sets or {})}
         settings = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
-        self._command = [sys.executable, "-m", "mjpegd", "run", "--config", str(config), *settings]
+        files = [] if config is None else ["--config", str(config)]
+        self._command = [*program, *files, *settings]
+        self._folder = folder
         self._environment = {**os.environ, **(environment or {})}
         if preload is not None:
             self._environment["LD_PRELOAD"] = str(preload)
@@ -43,7 +53,12 @@ class Daemon:
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
-            self._command, env=self._environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+            self._command,
+            cwd=self._folder,
+            env=self._environment,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
@@ -136,10 +151,13 @@ def wait_for(condition: Any, within: float, what: str) -> float:
     return time.monotonic() - began
 
 
-def cli(*words: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def cli(
+    *words: str | Path, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run one `mjpegd` command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "mjpegd", *words],
+        cwd=folder,
         env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,

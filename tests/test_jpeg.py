@@ -57,13 +57,13 @@ def test_size(data: bytes) -> None:
     """Width and height are read from the frame header, whatever its kind."""
     picture = examine(memoryview(data))
 
-    assert (64, 48) == (picture.width, picture.height)
+    assert (picture.width, picture.height) == (64, 48)
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 1000, 100_000])
 def test_padding_is_left_off(count: int) -> None:
     """Zero bytes behind EOI are not sent, however many."""
-    assert WHOLE == mended(WHOLE + bytes(count))
+    assert mended(WHOLE + bytes(count)) == WHOLE
 
 
 def test_fill_bytes_before_a_marker() -> None:
@@ -111,7 +111,7 @@ def test_cameras_that_never_send_eoi(end: int) -> None:
 
 def test_complete_false_still_wants_a_picture() -> None:
     """With `complete=False` a picture torn before its scan is broken all the same."""
-    with pytest.raises(BrokenPicture, match="no scan|torn"):
+    with pytest.raises(BrokenPicture, match=r"no scan|torn"):
         examine(memoryview(WHOLE)[:100], complete=False)
 
 
@@ -148,22 +148,27 @@ def test_avi1() -> None:
     avi1 = SOI + segment(APP0, b"AVI1" + bytes(10)) + without(DHT, without(APP0))[2:]
     result = mended(avi1)
 
-    assert SOI + JFIF_APP0 == result[:20]
-    assert b"JFIF" == result[6:10]
+    assert result[:20] == SOI + JFIF_APP0
+    assert result[6:10] == b"JFIF"
     assert b"AVI1" not in result
     assert numpy.array_equal(decode(WHOLE), decode(result))
 
 
 @pytest.mark.parametrize(
     "part",
-    [segment(APP1, b"Exif\0\0" + jpeg(16, 16)), segment(COM, b"a " + EOI), segment(APP2, SOI), segment(APP0, b"AVI1" + SOI)],
+    [
+        segment(APP1, b"Exif\0\0" + jpeg(16, 16)),
+        segment(COM, b"a " + EOI),
+        segment(APP2, SOI),
+        segment(APP0, b"AVI1" + SOI),
+    ],
 )
 def test_second_picture_is_cut_out(part: bytes) -> None:
-    """A segment with an SOI or EOI of its own, such as an EXIF thumbnail, is cut out, so that scanners find one each."""
+    """A segment with an SOI or EOI of its own, such as an EXIF thumbnail, is cut out: scanners find one each."""
     result = mended(behind_soi(part))
 
-    assert WHOLE == result
-    assert (1, 1) == (result.count(SOI), result.count(EOI))
+    assert result == WHOLE
+    assert (result.count(SOI), result.count(EOI)) == (1, 1)
     assert numpy.array_equal(decode(WHOLE), decode(result))
 
 
@@ -176,7 +181,9 @@ def test_thumbnail_between_others() -> None:
 
 def test_harmless_remarks_stay() -> None:
     """Application segments and comments without a second picture are sent as they are."""
-    remarked = behind_soi(segment(APP1, b"Exif\0\0no thumbnail"), segment(COM, b"ts=1.5"), segment(APP2, b"ICC_PROFILE"))
+    remarked = behind_soi(
+        segment(APP1, b"Exif\0\0no thumbnail"), segment(COM, b"ts=1.5"), segment(APP2, b"ICC_PROFILE")
+    )
 
     assert remarked == mended(remarked)
 
@@ -186,22 +193,19 @@ def test_nothing_is_copied() -> None:
     bare = without(DHT)
     pieces = examine(memoryview(bare)).pieces
 
-    assert [bare, HUFFMAN_TABLES, bare] == [
-        piece.obj if isinstance(piece, memoryview) else piece for piece in pieces
-    ]
+    assert [bare, HUFFMAN_TABLES, bare] == [piece.obj if isinstance(piece, memoryview) else piece for piece in pieces]
 
 
 def examines_or_breaks(data: bytes, *, complete: bool) -> None:
     """Whatever bytes they are, they are a picture or a broken one."""
     try:
         picture = examine(memoryview(data), complete=complete)
-    except BrokenPicture as error:
-        assert str(error)
-    else:
-        assert picture.width > 0
-        assert picture.height > 0
-        assert SOI == sent(picture)[:2]
-        assert not complete or EOI == sent(picture)[-2:]
+    except BrokenPicture:
+        return
+    assert picture.width > 0
+    assert picture.height > 0
+    assert sent(picture)[:2] == SOI
+    assert not complete or sent(picture)[-2:] == EOI
 
 
 SOURCES = (*KINDS.values(), without(DHT), behind_soi(segment(APP1, jpeg(16, 16)), segment(APP0, b"AVI1" + bytes(10))))

@@ -69,7 +69,7 @@ def test_the_rest_is_left_alone(text: str) -> None:
 @given(st.text(st.characters(max_codepoint=0x2FF, exclude_characters="/?#", exclude_categories=["Z", "Cc"])))
 def test_no_password_is_odd_enough(middle: str) -> None:
     """No password without a character that ends a URL's authority is shown, whatever it is made of."""
-    assert "rtsp://me:***@camera/" == mask(f"rtsp://me:{HIDDEN}{middle}@camera/")
+    assert mask(f"rtsp://me:{HIDDEN}{middle}@camera/") == "rtsp://me:***@camera/"
 
 
 @given(st.text(max_size=60))

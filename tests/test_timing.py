@@ -38,7 +38,7 @@ def test_only_the_last_samples_count() -> None:
     """Samples older than the window are forgotten."""
     meter = timing(*[100.0] * 10, *[1.0] * WINDOW)
 
-    assert (1, 1) == (meter.percentile(0), meter.percentile(1))
+    assert (meter.percentile(0), meter.percentile(1)) == (1, 1)
 
 
 def test_reading_takes_nothing_away() -> None:

@@ -54,8 +54,8 @@ def _expected(kind: Any, metas: list[msgspec.Meta]) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """A scalar as TOML writes it; JSON's strings, numbers and booleans are TOML's too."""
-    return json.dumps(value)
+    """A scalar as TOML writes it: as JSON does, but for surrogate pairs and DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def example() -> str:

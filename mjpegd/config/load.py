@@ -155,7 +155,7 @@ def _locate(entry: Entry) -> tuple[tuple[str, ...], str | None]:
         raise ValueError(f"{'.'.join(entry.path)} is not a key: write {section}.KEY")
     if not rest or len(rest) > 2 or (len(rest) == 1 and entry.value != {}):
         raise ValueError(f"{'.'.join(entry.path)} is not a camera's key: write camera.NAME.KEY")
-    if not re.match(CAMERA_NAME, rest[0]):
+    if not re.fullmatch(CAMERA_NAME, rest[0]):
         raise ValueError(f"camera name {rest[0]!r} must be 1 to 32 of a-z, 0-9, _ and -, beginning with a-z or 0-9")
     return (section, rest[0]), rest[1] if len(rest) == 2 else None
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-CAMERA_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+CAMERA_NAME = r"[a-z0-9][a-z0-9_-]{0,31}"
 """Safe as it is in a URL, a log line, a header and an environment variable's lower-cased name."""
 
 Seconds = Annotated[float, Meta(gt=0, le=86400)]

@@ -18,14 +18,14 @@ LINGER = 1.0
 class Connection:
     """Serves one client, made by the server for each."""
 
-    __slots__ = ("_parser", "_peer", "_reader", "_site", "_unread", "_writer", "idle")
+    __slots__ = ("_idle", "_last", "_parser", "_peer", "_reader", "_site", "_unread", "_writer")
 
     def __init__(self, site: Site, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str) -> None:
         self._site, self._reader, self._writer, self._peer = site, reader, writer, peer
         self._parser = RequestParser()
         self._unread = False
-        self.idle = True
-        """Whether it waits for a request: then it can be closed without anybody losing an answer."""
+        self._idle = True
+        self._last = False
 
     async def run(self) -> None:
         """Serve to the end; a client that leaves, at whatever moment, is nothing special."""
@@ -35,16 +35,19 @@ class Connection:
             await self._close()
         except (ConnectionError, TimeoutError):
             self._writer.transport.abort()
-        except asyncio.CancelledError:
-            self._writer.transport.abort()
-            raise
         except Exception:  # noqa: BLE001  (a bug costs one connection, not the daemon)
             log.get(viewer=self._peer).exception("connection broke down: this is a bug in mjpegd")
             self._writer.transport.abort()
 
-    def close(self) -> None:
-        """Close an idle connection."""
-        self._writer.close()
+    def finish(self) -> None:
+        """Close it if nobody would lose an answer by that, else after the one under way."""
+        self._last = True
+        if self._idle:
+            self._writer.close()
+
+    def abort(self) -> None:
+        """Close it now, whatever is under way."""
+        self._writer.transport.abort()
 
     async def _exchange(self) -> bool:
         """One request and its answer; False when no more will follow."""
@@ -61,15 +64,15 @@ class Connection:
             await self._play(reply, head_only=request.method == "HEAD")
             return False
         self._unread = request.has_body
-        keep_alive = request.keep_alive and not request.has_body
+        keep_alive = request.keep_alive and not request.has_body and not self._last
         await self._send(reply, head_only=request.method == "HEAD", keep_alive=keep_alive)
         return keep_alive
 
     async def _request(self) -> Request | None:
         """The next request; None at the end of the connection. Raises 408 for one that takes too long to come."""
         settings, loop = self._site.server, asyncio.get_running_loop()
-        self.idle = self._parser.idle
-        deadline = loop.time() + (settings.idle_timeout if self.idle else settings.head_timeout)
+        self._idle = self._parser.idle
+        deadline = loop.time() + (settings.idle_timeout if self._idle else settings.head_timeout)
         while (request := self._parser.next_request()) is None:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -80,11 +83,11 @@ class Connection:
                 raise ProtocolError(408, "the request took too long to come") from None
             if not data:
                 return None
-            if self.idle:
-                self.idle = False
+            if self._idle:
+                self._idle = False
                 deadline = loop.time() + settings.head_timeout
             self._parser.feed(data)
-        self.idle = False
+        self._idle = False
         return request
 
     async def _answer(self, request: Request) -> Response | Play:

@@ -104,7 +104,7 @@ class Viewer:
     def show(self, frame: Frame | None) -> None:
         """Send the newest frame, or the last one again; the hottest lines of the daemon."""
         transport, ring = self._transport, self._camera.ring
-        if transport.is_closing() or ring.closed:
+        if transport.is_closing() or ring.closed:  # uvloop raises RuntimeError on a write to a closed transport
             self._attention.set()
             return
         if frame is None:
@@ -118,7 +118,7 @@ class Viewer:
             tally.bytes += len(part)
             self._frame, self._seq = frame, frame.seq
             self._interval = PROBE_AFTER if self._probes else self._early
-        if transport.get_write_buffer_size():
+        if transport.get_write_buffer_size() or transport.is_closing():
             self._attention.set()
         else:
             ring.ask(self, self._seq, self._clock() + self._interval)

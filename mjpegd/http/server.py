@@ -1,6 +1,7 @@
 """The listener: accepts, sets socket options, and at the end sees everybody out."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator
 
@@ -39,7 +40,7 @@ class Server:
                 self._accept, settings.host, settings.port, backlog=settings.backlog
             )
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = os.strerror(error.errno) if error.errno else str(error)
             raise ConfigError([f"cannot listen on {settings.host} port {settings.port}: {reason}"]) from error
 
     @property
@@ -55,12 +56,13 @@ class Server:
         assert self._server is not None
         self._server.close()
         for connection in self._connections.values():
-            if connection.idle:
-                connection.close()
-        if self._connections:
-            await asyncio.wait(self._connections, timeout=patience)
-        for task in self._connections:
-            task.cancel()
+            connection.finish()
+        await self._ended(patience)
+        for connection in self._connections.values():
+            connection.abort()
+        await self._ended(patience)
+
+    async def _ended(self, patience: float) -> None:
         if self._connections:
             await asyncio.wait(self._connections, timeout=patience)
 

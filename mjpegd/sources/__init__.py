@@ -51,7 +51,10 @@ def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> Sourc
 
 def is_absent(spec: str) -> bool:
     """Whether `spec` names a device that is not plugged in: worth waiting for rather than trying again."""
-    return kind_of(spec).name == "v4l2" and devices.resolve(spec) is None
+    try:
+        return kind_of(spec).name == "v4l2" and devices.resolve(spec) is None
+    except ValueError:  # malformed: no plugging in will help
+        return False
 
 
 def stable_name(device: str) -> str:

@@ -28,7 +28,8 @@ METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH",
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
-_FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*((?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?)[ \t]*")
+_FIELD_NAME = re.compile(_TOKEN)
+_FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _CRLF_IN_VALUE = re.compile(r"[\r\n\0]")
 
@@ -117,10 +118,10 @@ class RequestParser:
 
 
 def _parse_field(line: bytes) -> tuple[str, str]:
-    field = _FIELD.fullmatch(line)
-    if field is None:
+    name, colon, value = line.partition(b":")
+    if not (colon and _FIELD_NAME.fullmatch(name) and _FIELD_VALUE.fullmatch(value)):
         raise ProtocolError(400, "a header field is not `Name: value`")
-    return field[1].decode().lower(), field[2].decode("latin-1")
+    return name.decode().lower(), value.strip(b" \t").decode("latin-1")
 
 
 def _build(method: str, target: str, version: str, fields: list[tuple[str, str]]) -> Request:
@@ -141,8 +142,8 @@ def _build(method: str, target: str, version: str, fields: list[tuple[str, str]]
 
 
 def _check_host(version: str, hosts: list[str]) -> None:
-    """RFC 9112 3.2: exactly one on HTTP/1.1, at most one ever, and a valid one."""
-    if len(hosts) > 1 or (version == "1.1" and not hosts):
+    """RFC 9112 3.2: exactly one on HTTP/1.1, at most one ever, valid, and not empty (RFC 9110 4.2.1)."""
+    if len(hosts) > 1 or (version == "1.1" and not any(hosts)):
         raise ProtocolError(400, "exactly one Host field is needed")
     if hosts and not _HOST.fullmatch(hosts[0]):
         raise ProtocolError(400, "the Host field is not a host")

@@ -74,7 +74,11 @@ class Client:
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(patience * SECONDS)
-        self.socket.connect(("127.0.0.1", daemon.port))
+        try:
+            self.socket.connect(("127.0.0.1", daemon.port))
+        except OSError:
+            self.socket.close()
+            raise
         self.name = "{}:{}".format(*self.socket.getsockname())
         self.buffer = bytearray()
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.daemon import SECONDS, Daemon, cli, join, pattern, wait_for
+from tests.daemon import SECONDS, Daemon, cli, join, pattern
 from tests.system.client import EOI, SOI, Client, events, is_whole, request, wait_viewers
 from tests.system.crowd import Crowd
 from tests.system.fakecam import Camera
@@ -17,10 +17,10 @@ LIMIT = 1.0
 """Seconds the end may take, by the specification."""
 
 
-def last_picture(wire: bytes) -> bytes:
+def last_picture(wire: bytes | bytearray) -> bytes:
     """The body of the last part of a stream of the default profile."""
     assert wire.endswith(END), wire[-100:]
-    head, _, picture = wire.removesuffix(END).rpartition(b"\r\n\r\n" + SOI)
+    head, _, picture = bytes(wire).removesuffix(END).rpartition(b"\r\n\r\n" + SOI)
     assert head
     length = int(head.rpartition(b"Content-Length: ")[2].split(b"\r\n")[0])
     assert length == len(SOI + picture)
@@ -51,7 +51,7 @@ def test_a_hundred_viewers_are_sent_home_within_a_second(number: signal.Signals)
         assert len({last_picture(viewer.wire) for viewer in crowd.viewers}) == 1
     farewells = events(daemon, "viewer sent home")
     more = events(daemon, "viewer sent home (more of these, not shown)")
-    assert len(farewells) + more[0]["count"] == 100
+    assert len(farewells) + sum(line["count"] for line in more) == 100
     assert events(daemon, "stopped")[0]["seconds"] < LIMIT * SECONDS
 
 
@@ -91,7 +91,6 @@ def test_a_viewer_that_skips_still_gets_whole_pictures_at_the_end(camera: Camera
         daemon.wait_state("live")
         with Client(daemon, receive_buffer=4096) as client:
             client.open_stream()
-            wait_for(lambda: daemon.camera()["sent"]["skipped"] >= 0, 5, "the stream to fill")
             time.sleep(0.5)
             daemon.process.send_signal(signal.SIGTERM)
             wire = client.read_all()
@@ -182,4 +181,5 @@ def test_a_busy_port_is_one_clear_line() -> None:
         port = taken.getsockname()[1]
         ended = cli("run", "--config", os.devnull, "--set", f"server.port={port}", "--set", "camera.cam.source=pattern")
     assert ended.returncode == 2
-    assert ended.stderr.splitlines() == [f"mjpegd: cannot listen on 127.0.0.1 port {port}: address already in use"]
+    (line,) = ended.stderr.splitlines()
+    assert line.lower() == f"mjpegd: cannot listen on 127.0.0.1 port {port}: address already in use"

@@ -82,7 +82,7 @@ FIREFOX = "image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5
 @pytest.fixture(scope="module")
 def moving() -> Iterator[Daemon]:
     """A daemon whose picture changes 25 times a second."""
-    with Daemon(pattern(fps=25)) as daemon:
+    with Daemon(join(pattern(fps=25), {"log.flood_period": 0.2})) as daemon:
         daemon.wait_state("live")
         yield daemon
 
@@ -90,7 +90,7 @@ def moving() -> Iterator[Daemon]:
 @pytest.fixture(scope="module")
 def still() -> Iterator[Daemon]:
     """A daemon whose picture stays the same for minutes, with a heartbeat of a second."""
-    with Daemon(join(pattern(fps=0.004), {"server.heartbeat": 1})) as daemon:
+    with Daemon(join(pattern(fps=0.004), {"server.heartbeat": 1, "log.flood_period": 0.2})) as daemon:
         with Client(daemon) as client:
             client.open_stream()
             client.part()

@@ -216,6 +216,20 @@ def test_unplug_shows_a_card_and_replug_the_camera(camera: Camera) -> None:
     assert (stats["restarts"], stats["reason"]) == (1, "")
 
 
+def test_a_snapshot_of_a_lost_camera_is_503_and_not_its_last_picture(camera: Camera) -> None:
+    """While a camera is gone its snapshot is neither the old picture nor the card, but 503 with the reason."""
+    with camera.daemon() as daemon:
+        daemon.wait_state("live")
+        assert read_stamp(fetch(daemon, "/snapshot").body)
+        camera.unplug()
+        daemon.wait_state("lost", within=CARD)
+        answer = fetch(daemon, "/snapshot")
+        assert answer.status == 503
+        assert answer.json()["reason"] == "not plugged in"
+        camera.plug()
+        assert read_stamp(fetch(daemon, "/snapshot").body)
+
+
 def test_a_long_unplug_stays_one_outage(camera: Camera) -> None:
     """While a camera stays away its state keeps its beginning, and the log has one line for it, not one a try."""
     with camera.daemon({"camera.cam.retry_min": 0.05, "camera.cam.retry_max": 0.1}) as daemon:

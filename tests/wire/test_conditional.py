@@ -15,7 +15,7 @@ EARLIER = "Fri, 20 Nov 2026 13:29:59 GMT"
 
 def test_http_date() -> None:
     """A moment is written as IMF-fixdate, whole seconds, rounded down."""
-    assert DATE == http_date(MODIFIED)
+    assert http_date(MODIFIED) == DATE
 
 
 @pytest.mark.parametrize(

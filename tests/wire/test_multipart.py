@@ -72,11 +72,13 @@ def test_golden_bytes(profile: Profile, what: str, still: Frame) -> None:
 @profiles
 def test_a_whole_stream(profile: Profile, still: Frame) -> None:
     """Opening, frame, repeat and last make one multipart body: each part between two delimiters, none of them empty."""
-    stream = b"".join(map(joined, (profile.opening, profile.view(still), profile.repeat(still), profile.last(still))))
+    stream = b"".join(
+        joined(sent) for sent in (profile.opening, profile.view(still), profile.repeat(still), profile.last(still))
+    )
     preamble, *parts, epilogue = re.split(rb"(?:^|\r\n)--mjpegdframe(?:--)?\r\n", stream)
 
     assert (preamble, epilogue) == (b"", b"")
-    assert [PICTURE] * 3 == [part.partition(b"\r\n\r\n")[2] for part in parts]
+    assert [part.partition(b"\r\n\r\n")[2] for part in parts] == [PICTURE] * 3
     assert all(part.startswith(b"Content-Type: image/jpeg\r\n") for part in parts)
 
 
@@ -91,8 +93,8 @@ def test_views_share_one_buffer(still: Frame) -> None:
 
 def test_frame(still: Frame) -> None:
     """The JPEG of a frame is its pieces in order, and the rest of it what was said of them."""
-    assert PICTURE == bytes(still.jpeg)
-    assert (SEQ, CAPTURED, 64, 48, True) == (still.seq, still.captured, still.width, still.height, still.live)
+    assert bytes(still.jpeg) == PICTURE
+    assert (still.seq, still.captured, still.width, still.height, still.live) == (SEQ, CAPTURED, 64, 48, True)
     assert still.taken <= still.ready
 
 
@@ -110,7 +112,7 @@ def test_repeat_shares_the_picture(still: Frame) -> None:
 
 @pytest.mark.parametrize("head", [HEAD, REPEAT_HEAD, LONGEST_HEAD])
 def test_head_fits_small_buffers(head: bytes) -> None:
-    """ffmpeg reads lines of 128 bytes; the whole block stays under 300."""
+    """Lines are under 128 bytes, which is ffmpeg's buffer for one, and the whole block is under 300."""
     assert max(map(len, head.split(b"\r\n"))) < 128
     assert len(head) < 300
     assert re.fullmatch(rb"(?:[A-Z][A-Za-z-]*: [\x21-\x7e]+\r\n)+\r\n", head)
