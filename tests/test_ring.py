@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
 import pytest
@@ -47,6 +47,15 @@ async def turns(count: int = 5) -> None:
 def seq_of(result: Frame | None) -> int | None:
     """The number of a frame, None for none."""
     return None if result is None else result.seq
+
+
+@pytest.fixture(autouse=True)
+async def told() -> AsyncIterator[list[BaseException | None]]:
+    """The errors that callbacks raised on the loop; a test that expects some clears them."""
+    errors: list[BaseException | None] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context.get("exception")))
+    yield errors
+    assert errors == []
 
 
 @pytest.fixture
@@ -182,6 +191,16 @@ async def test_each_waiter_has_its_own_deadline() -> None:
     assert FRAMES[1] is await late
 
 
+async def test_short_patience_behind_a_long_one() -> None:
+    """A waiter whose deadline is the first, though it asked last, does not wait for the others'."""
+    ring = make_ring()
+    patient = ring.next(0, soon())
+
+    async with asyncio.timeout(10 * SECONDS):
+        assert await ring.next(0, 0.0) is None
+    assert not patient.done()
+
+
 async def test_close_lets_go() -> None:
     """When the ring is closed, everyone who waits gets None."""
     ring = make_ring()
@@ -303,11 +322,9 @@ async def test_leave_while_others_are_shown() -> None:
 
 
 @pytest.mark.parametrize("end", ["frame", "deadline", "close"])
-async def test_a_viewer_that_breaks_down(end: str) -> None:
+async def test_a_viewer_that_breaks_down(end: str, told: list[BaseException | None]) -> None:
     """A bug in one viewer costs no other one its frame, its deadline or its farewell, and is told to the loop."""
-    ring, loop = make_ring(), asyncio.get_running_loop()
-    told: list[BaseException | None] = []
-    loop.set_exception_handler(lambda _, context: told.append(context.get("exception")))
+    ring = make_ring()
     deadline = 0.0 if end == "deadline" else soon()
     before, broken, after = Viewer(), Viewer(list[int]().pop), Viewer()
     for viewer in (before, broken, after):
@@ -321,6 +338,7 @@ async def test_a_viewer_that_breaks_down(end: str) -> None:
     expected = [1] if end == "frame" else [None]
     assert [expected] * 3 == [before.shown, broken.shown, after.shown]
     assert [IndexError] == [type(error) for error in told]
+    told.clear()
 
 
 async def test_sending_is_measured() -> None:

@@ -142,6 +142,30 @@ def resident(daemon: Daemon) -> int:
     return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
+def test_viewers_that_come_and_go_leave_nothing_open() -> None:
+    """After many viewers in every manner of leaving, the daemon has no more descriptors and threads than before."""
+    with Daemon(pattern(fps=25)) as daemon:
+        daemon.wait_state("live")
+        daemon.get("/stats")
+        before, threads = len(descriptors(daemon)), len(list(Path(f"/proc/{daemon.process.pid}/task").iterdir()))
+        for number in range(150):
+            with Client(daemon) as client:
+                client.get("/stream" if number % 2 else "/stream?profile=browser")
+                if number % 3:
+                    client.head()
+                if number % 5 == 0:
+                    client.reset()
+        wait_viewers(daemon, 0)
+        wait_for(lambda: len(descriptors(daemon)) <= before, 10, "all descriptors to be closed")
+        assert len(list(Path(f"/proc/{daemon.process.pid}/task").iterdir())) <= threads
+        assert daemon.camera()["visits"] >= 100
+
+
+def descriptors(daemon: Daemon) -> list[Path]:
+    """The daemon's open files."""
+    return list(Path(f"/proc/{daemon.process.pid}/fd").iterdir())
+
+
 @pytest.mark.parametrize("path", ["/stats", "/health", "/snapshot", "/"])
 def test_finite_answers_are_quick_beside_stalled_viewers(camera: Camera, path: str) -> None:
     """A request is answered at once while viewers stall and other clients hold back half a request each."""

@@ -184,6 +184,8 @@ REJECTED: dict[str, tuple[bytes, int]] = {
     "target too long": (target(b"/" + b"a" * MAX_LINE), 414),
     "request line that never ends": (b"a" * (MAX_LINE + 1), 414),
     "too many fields": (head(*[b"A: 1\r\n"] * MAX_FIELDS), 431),
+    "head longer by one byte": (head(b"A: " + b"x" * (MAX_HEAD + 1 - len(LINE + HOST + b"A: \r\n" + END)) + END), 431),
+    "request line longer by one byte": (target(b"/" + b"a" * (MAX_LINE + 1 - len(b"GET / HTTP/1.1\r\n"))), 414),
     "field too long": (head(b"A: " + b"x" * MAX_HEAD + END), 431),
     "field that never ends": (LINE + HOST + b"A: " + b"x" * MAX_HEAD, 431),
     "head too long": (head(*[b"A: " + b"x" * 1000 + END] * 17), 431),
