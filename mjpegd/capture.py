@@ -111,8 +111,10 @@ class Capture:
 
     def announce_starting(self) -> None:
         """Show a card while the first opening takes long; called by the loop."""
-        if self.status.state is State.STARTING and not self.captured:
-            self._show_card("starting")
+        if self.status.state is State.STARTING:
+            card = self._card("starting")
+            if self.status.state is State.STARTING:  # still, after the time it took to draw
+                self._publish(card)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -226,14 +228,14 @@ class Capture:
         outage = old.state in (State.STALE, State.LOST)
         self.status = Status(state, old.since if outage else time(), reason)
         self._log.warning("camera " + state, source=mask(self._spec), reason=reason)
-        self._show_card(reason)
+        self._publish(self._card(reason))
 
-    def _show_card(self, reason: str) -> None:
+    def _card(self, reason: str) -> Frame:
         from mjpegd import pixels
 
         width, height = self._size
         now = monotonic()
-        card = multipart.assemble(
+        return multipart.assemble(
             (pixels.card(width, height, self._name, reason, self.status.since),),
             seq=next(self._ids),
             captured=time(),
@@ -242,7 +244,6 @@ class Capture:
             height=height,
             live=False,
         )
-        self._publish(card)
 
     def _rest(self) -> None:
         """Wait before the next try, but not for a device that has just been plugged in."""

@@ -71,7 +71,13 @@ def setup(level: str = "info", style: str = "auto", flood_period: float = 10.0, 
     flood = Flood(flood_period)
     style = _detect(stream) if style == "auto" else style
     structlog.configure(
-        processors=[structlog.stdlib.add_log_level, flood, _mask_values, *_RENDERERS[style](stream)],
+        processors=[
+            structlog.stdlib.add_log_level,
+            flood,
+            structlog.processors.format_exc_info,
+            _mask_values,  # behind the traceback, which may hold a URL too
+            *_RENDERERS[style](stream),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
@@ -108,22 +114,24 @@ def _console(stream: TextIO) -> list[Processor]:
 def _json(stream: TextIO) -> list[Processor]:
     return [
         structlog.processors.TimeStamper(fmt="iso"),
-        structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(),
     ]
 
 
 def _journal(stream: TextIO) -> list[Processor]:
-    return [structlog.processors.format_exc_info, _journal_line]
+    return [_journal_line]
 
 
 def _journal_line(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
-    """`<6>viewer left camera=porch`: journald takes the level from the prefix and stamps the time itself."""
+    """`<6>viewer left camera=porch`: journald takes the level from the prefix and stamps the time itself.
+
+    Whatever a client put into its User-Agent stays on the one line: a line end of any kind would begin a forged one.
+    """
     event.pop("level", None)
-    text, trace = event.pop("event"), event.pop("exception", None)
+    text, trace = event.pop("event"), event.pop("exception", "")
     pairs = "".join(f" {key}={value}" for key, value in event.items())
-    lines = f"{text}{pairs}\n{trace}" if trace else f"{text}{pairs}"
-    return "\n".join(f"<{_PRIORITIES.get(method, 6)}>{line}" for line in lines.splitlines())
+    first = " ".join(f"{text}{pairs}".splitlines())
+    return "\n".join(f"<{_PRIORITIES.get(method, 6)}>{line}" for line in (first, *trace.splitlines()))
 
 
 _RENDERERS = {"console": _console, "json": _json, "journal": _journal}

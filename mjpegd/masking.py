@@ -7,7 +7,15 @@ import re
 
 MASK = "***"
 
-_USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/?#@\s:]*)(?::[^/?#\s]*)?@", re.IGNORECASE)
+_USERINFO = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/?#@\s:]*)"
+    r"(?::(?!\d*(?:[/?#]|$))(?:(?![a-z][a-z0-9+.-]*://)\S)*|:[^/?#\s]*)?@",
+    re.IGNORECASE,
+)
+"""User and password of a URL. A raw `/`, `?` or `#` in the password is against RFC 3986 and yet typed by people, so it
+ends at the last `@`, unless a port's number stands where the password would."""
+_IN_PATH = re.compile(r"(?P<name>[/_](?:password|passwd|pwd))=[^_/&?#\s]*", re.IGNORECASE)
+"""XMEye cameras' `/user=admin_password=secret_channel=1`."""
 _PARAMETER = re.compile(
     r"(?P<name>[?&;](?:[a-z_-]*(?:key|token|pass|passwd|password|pwd|secret|sig|signature|auth)|pw|p|k))=[^&;#\s]*",
     re.IGNORECASE,
@@ -17,4 +25,5 @@ _PARAMETER = re.compile(
 def mask(text: str) -> str:
     """`text` with the password of every URL and the value of every secret-looking parameter masked."""
     text = _USERINFO.sub(rf"\g<scheme>\g<user>:{MASK}@", text)
+    text = _IN_PATH.sub(rf"\g<name>={MASK}", text)
     return _PARAMETER.sub(rf"\g<name>={MASK}", text)

@@ -52,7 +52,7 @@ class Ring:
             self._loop.call_soon_threadsafe(self._wake)
 
     def ask(self, waiter: Waiter, after: int, deadline: float) -> None:
-        """Have `waiter` shown the newest frame: soon if its `seq` is above `after`, else the next one that comes.
+        """Have `waiter` shown the newest frame: soon if its `seq` is above `after`, its last one, else the next.
 
         It is shown None at `deadline` (loop time) or when the ring is closed. A waiter is entered before the newest
         frame is looked at: a thread that published in between has seen it and wakes us.
@@ -62,7 +62,7 @@ class Ring:
             self._loop.call_soon(self._announce)
         elif self.closed or (self._announced is not None and self._announced.seq > after):
             self.leave(waiter)
-            self._loop.call_soon(waiter.show, None if self.closed else self._announced)
+            self._loop.call_soon(self._show, waiter, None if self.closed else self._announced)
         elif self._alarm is None or deadline < self._alarm_at:
             self._set_alarm(deadline)
 
@@ -87,7 +87,7 @@ class Ring:
     def _wake(self) -> None:
         self._announcing = False  # before the look at the newest: a frame published after it wakes us again
         self._announce()
-        if self._announced is not None:
+        if self._announced is not None and not self.closed:
             self.wakeup.add(self._woken - self._announced.ready)
 
     def _announce(self) -> None:
@@ -101,11 +101,14 @@ class Ring:
         waiters, self._waiters = self._waiters, {}
         note, woken = self.send.add, self._woken
         for waiter in waiters:
-            try:
-                waiter.show(frame)
-                note(monotonic() - woken)
-            except Exception as error:  # noqa: BLE001  (a bug in one must not cost the others their frame)
-                self._loop.call_exception_handler({"message": "a waiter broke down", "exception": error})
+            self._show(waiter, frame)
+            note(monotonic() - woken)
+
+    def _show(self, waiter: Waiter, frame: Frame | None) -> None:
+        try:
+            waiter.show(frame)
+        except Exception as error:  # noqa: BLE001  (a bug in one must not cost the others their frame)
+            self._loop.call_exception_handler({"message": "a waiter broke down", "exception": error})
 
     def _set_alarm(self, deadline: float) -> None:
         if self._alarm is not None:
@@ -118,7 +121,7 @@ class Ring:
         now = self._loop.time()
         for waiter in [waiter for waiter, deadline in self._waiters.items() if deadline <= now]:
             if self.leave(waiter):
-                waiter.show(None)
+                self._show(waiter, None)
         if self._waiters and self._alarm is None:
             self._set_alarm(min(self._waiters.values()))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-SECONDS = float(os.environ.get("MJPEGD_TEST_SECONDS", "1"))
+SECONDS = float(os.environ.get("TEST_SECONDS", "1"))
 """Every patience in the tests is a multiple of this: set it to 3 on a slow machine."""
 
 JsonDict = dict[str, Any]

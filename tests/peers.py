@@ -13,7 +13,7 @@ import pytest
 
 from tests.daemon import SECONDS, wait_for
 
-REQUIRE = "MJPEGD_TEST_REQUIRE_PEERS"
+REQUIRE = "TEST_REQUIRE_PEERS"
 """Set to 1, a missing peer fails its tests instead of skipping them."""
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 _WEBCAM = re.compile(r"/webcam(?P<number>[1-9]?)(?P<rest>/.*|)")
 """The prefix of OctoPi, Mainsail and crowsnest: /webcam/ is the first camera, /webcam2/ the second."""
-_ACTION = re.compile(r"(?P<verb>stream|snapshot)(?:_(?P<index>\d+))?")
+_ACTION = re.compile(r"(?P<verb>stream|snapshot)(?:_(?P<index>[0-9]{1,4}))?")
 """mjpg-streamer's `?action=stream_1`; inputs count from 0."""
+_NUMBER = re.compile(r"[0-9]{1,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def _chosen(alias: Alias, query: Mapping[str, str], names: Sequence[str]) -> str
     value = query.get(alias.parameter, "")
     if not value:
         return ""
-    if alias.first is not None and value.isascii() and value.isdigit():
+    if alias.first is not None and _NUMBER.fullmatch(value):
         return _numbered(int(value) - alias.first, names)
     return f"/{value}"
 

@@ -1,1 +1,1 @@
-"""Bytes and their meanings. No file here knows a socket, a thread, an event loop or asks for the time."""
+"""Bytes and their meanings. No file here knows a socket, a thread or an event loop."""

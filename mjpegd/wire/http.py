@@ -158,6 +158,8 @@ def _split_target(method: str, target: str) -> tuple[str, str]:
             absolute = urlsplit(target)
         except ValueError:
             raise ProtocolError(400, "the request target is no URL") from None
+        if not absolute.netloc:  # RFC 9110 4.2.1
+            raise ProtocolError(400, "the request target has no host")
         return unquote(absolute.path) or "/", absolute.query
     if not target.startswith("/"):
         raise ProtocolError(400, "the request target must begin with /")
