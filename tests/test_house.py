@@ -52,7 +52,7 @@ PRIVILEGES = {
     "socket": ("http.server",),
     "threading": (
         *("log", "capture", "probe"),
-        *(f"sources.{name}" for name in ("__init__", "base", "auto", "pattern", "v4l2", "ffmpeg")),
+        *(f"sources.{name}" for name in ("__init__", "base", "auto", "standin", "pattern", "v4l2", "ffmpeg")),
     ),
 }
 """What only these modules import, call or touch."""

@@ -27,6 +27,16 @@ class Viewer:
         """The frames it got, repeats left out."""
         return [int(number) for number, repeat in _HEADER.findall(bytes(self.wire)) if not repeat]
 
+    @property
+    def span(self) -> int:
+        """How many frames the camera took from this viewer's first to its last."""
+        return self.ids[-1] - self.ids[0] + 1
+
+    @property
+    def share(self) -> float:
+        """The share of those frames that the viewer was sent."""
+        return len(self.ids) / self.span
+
 
 class Crowd:
     """So many viewers of `/stream`, all reading as fast as they can for as long as the block lasts."""

@@ -13,6 +13,8 @@ from tests.system.crowd import Crowd
 from tests.system.fakecam import Camera, read_stamp
 
 PATIENT = {"server.stall_timeout": 60}
+FULL = 0.8
+"""Share of the frames above which a viewer has full speed: a busy machine costs some, a blocked loop all of them."""
 
 
 def stalled(daemon: Daemon) -> Client:
@@ -66,10 +68,7 @@ def test_a_stalled_viewer_costs_the_fast_ones_no_frame_and_is_cut(camera: Camera
     (line,) = events(daemon, "viewer stalled")
     assert (line["viewer"], line["camera"]) == (client.name, "cam")
     assert line["seconds"] >= 1
-    for viewer in crowd.viewers:
-        span = viewer.ids[-1] - viewer.ids[0] + 1
-        assert span >= 60
-        assert len(viewer.ids) >= 0.95 * span
+    assert all(viewer.span >= 60 and viewer.share > FULL for viewer in crowd.viewers)
     assert len(events(daemon, "viewer left")) == 10
 
 
@@ -114,10 +113,7 @@ def test_slow_viewers_cost_the_fast_ones_no_frame(camera: Camera) -> None:
         with Client(daemon, receive_buffer=65536) as slow, Crowd(daemon, 10) as crowd:
             slow.open_stream()
             read_slowly(slow, 2.5, 300_000)
-    for viewer in crowd.viewers:
-        span = viewer.ids[-1] - viewer.ids[0] + 1
-        assert span > 30
-        assert len(viewer.ids) >= 0.95 * span
+    assert all(viewer.span > 30 and viewer.share > FULL for viewer in crowd.viewers)
 
 
 def test_memory_does_not_grow_with_stalled_viewers(camera: Camera) -> None:
@@ -199,5 +195,4 @@ def test_cameras_do_not_share_their_viewers_fate() -> None:
         with Crowd(daemon, 5, "/stream/lost") as waiting, Crowd(daemon, 5, "/stream/cam") as crowd:
             wait_for(lambda: all(len(viewer.ids) > 40 for viewer in crowd.viewers), 10, "forty frames")
         assert all(len(viewer.ids) >= 1 for viewer in waiting.viewers)
-    for viewer in crowd.viewers:
-        assert len(viewer.ids) >= 0.95 * (viewer.ids[-1] - viewer.ids[0] + 1)
+    assert all(viewer.share > FULL for viewer in crowd.viewers)
