@@ -257,3 +257,9 @@ def test_no_opencv_without_need() -> None:
 def test_version() -> None:
     """The package knows its version."""
     assert mjpegd.__version__.count(".") == 2
+
+
+def test_readme_tables_are_those_of_the_code() -> None:
+    """Routes, aliases, sources and keys in the README are written by `make format`, and up to date."""
+    ended = subprocess.run([sys.executable, ROOT / "docs" / "tables.py", "--check"], check=False)
+    assert ended.returncode == 0
