@@ -22,6 +22,11 @@ JsonDict = dict[str, Any]
 RUN = (sys.executable, "-m", "mjpegd", "run")
 
 
+def surroundings() -> dict[str, str]:
+    """The environment without an operator's own settings for mjpegd."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MJPEGD_")}
+
+
 class Daemon:
     """Starts `python -m mjpegd run` on a free port; leaving the `with` block stops it and checks that all was well.
 
@@ -43,7 +48,7 @@ class Daemon:
         files = [] if config is None else ["--config", str(config)]
         self._command = [*program, *files, *settings]
         self._folder = folder
-        self._environment = {**os.environ, **(environment or {})}
+        self._environment = {**surroundings(), **(environment or {})}
         if preload is not None:
             self._environment["LD_PRELOAD"] = str(preload)
         self.log: list[JsonDict] = []
@@ -158,7 +163,7 @@ def cli(
     return subprocess.run(
         [sys.executable, "-m", "mjpegd", *words],
         cwd=folder,
-        env={**os.environ, **(environment or {})},
+        env={**surroundings(), **(environment or {})},
         capture_output=True,
         text=True,
         timeout=60 * SECONDS,

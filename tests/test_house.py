@@ -48,8 +48,8 @@ PRIVILEGES = {
     "os.environ": ("log", "cli", "sources.ffmpeg"),
     "os.getenv": (),
     "subprocess": (),
-    "asyncio": ("ring", "camera", "http.connection", "http.live", "http.server", "http.snapshot", "app"),
-    "socket": ("http.server",),
+    "asyncio": ("ring", "camera", "http.connection", "http.live", "http.server", "http.snapshot", "http.tcp", "app"),
+    "socket": ("http.tcp",),
     "threading": (
         *("log", "capture", "probe"),
         *(f"sources.{name}" for name in ("__init__", "base", "auto", "standin", "pattern", "v4l2", "ffmpeg")),

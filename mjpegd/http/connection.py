@@ -5,6 +5,7 @@ import contextlib
 
 from mjpegd import log
 from mjpegd.errors import HttpError, ProtocolError
+from mjpegd.http import tcp
 from mjpegd.http.live import Viewer, stream_head
 from mjpegd.http.response import Play, Response, error_response
 from mjpegd.http.routes import answer
@@ -47,7 +48,7 @@ class Connection:
 
     def abort(self) -> None:
         """Close it now, whatever is under way."""
-        self._writer.transport.abort()
+        tcp.reset(self._writer)
 
     async def _exchange(self) -> bool:
         """One request and its answer; False when no more will follow."""

@@ -1,7 +1,7 @@
 """One viewer: the newest frame, again and again, for as long as somebody looks.
 
 A viewer holds at most one frame: the next one is asked for only when the last has left user space, and the kernel's
-share is bounded by TCP_NOTSENT_LOWAT (see `server`). So a slow viewer skips whole frames, and none ever lags.
+share is bounded by TCP_NOTSENT_LOWAT (see `tcp`). So a slow viewer skips whole frames, and none ever lags.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from mjpegd import log
 from mjpegd.camera import Tally
 from mjpegd.config.schema import ServerConfig
 from mjpegd.frame import Frame
+from mjpegd.http import tcp
 from mjpegd.http.response import Play
 from mjpegd.wire.conditional import http_date
 from mjpegd.wire.http import render_head
@@ -94,7 +95,7 @@ class Viewer:
                 self._writer.write(stream_head() + self._profile.opening)
                 reason = await self._attend()
         except ConnectionError:
-            pass
+            reason = "cut" if self._camera.ring.closed else "left"
         finally:
             watcher.cancel()
             self._camera.ring.leave(self)
@@ -126,13 +127,17 @@ class Viewer:
     async def _attend(self) -> str:
         """What a viewer needs beside frames: patience while it is behind, and an end; returns why it ended."""
         ring, transport = self._camera.ring, self._transport
-        while not transport.is_closing() and not ring.closed:
-            if transport.get_write_buffer_size() and not await self._drained():
-                return "stalled"
-            self._attention.clear()
-            ring.ask(self, self._seq, self._clock() + self._interval)
-            await self._attention.wait()
-        return "left" if transport.is_closing() else await self._farewell()
+        while not transport.is_closing():
+            if transport.get_write_buffer_size():
+                if not await self._drained():
+                    return "stalled"
+            elif ring.closed:
+                return await self._farewell()
+            else:
+                self._attention.clear()
+                ring.ask(self, self._seq, self._clock() + self._interval)
+                await self._attention.wait()
+        return "cut" if ring.closed else "left"
 
     def _repeat(self) -> None:
         """The last frame once more: as heartbeat, for a browser that paints late, or to probe a client."""
@@ -156,12 +161,12 @@ class Viewer:
             except TimeoutError:
                 before, left = left, self._transport.get_write_buffer_size()
                 if left >= before:
-                    self._transport.abort()
+                    tcp.reset(self._writer)
                     return False
 
     async def _farewell(self) -> str:
         """The last frame once more with the closing delimiter: no client takes that for a torn picture."""
-        if self._frame is not None and not self._transport.get_write_buffer_size():
+        if self._frame is not None:
             self._write(self._profile.last(self._frame))
             await self._writer.drain()
         return "sent home"

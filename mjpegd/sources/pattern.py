@@ -27,7 +27,7 @@ class PatternSource:
         self.granted = Granted(camera.width, camera.height, camera.fps, "BGR", "pattern")
         self._stop = stop
         self._period = 1 / camera.fps
-        self._due = monotonic()
+        self._due = monotonic() - self._period  # the first one at once
         self._number = 0
         self._background = _bars(camera.width, camera.height)
 

@@ -144,7 +144,7 @@ def _build(method: str, target: str, version: str, fields: list[tuple[str, str]]
 def _check_host(version: str, hosts: list[str]) -> None:
     """RFC 9112 3.2: exactly one on HTTP/1.1, at most one ever, valid, and not empty (RFC 9110 4.2.1)."""
     if len(hosts) > 1 or (version == "1.1" and not any(hosts)):
-        raise ProtocolError(400, "exactly one Host field is needed")
+        raise ProtocolError(400, "a Host field is needed, exactly one and not empty")
     if hosts and not _HOST.fullmatch(hosts[0]):
         raise ProtocolError(400, "the Host field is not a host")
 

@@ -4,6 +4,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -90,7 +91,22 @@ def moving() -> Iterator[Daemon]:
 @pytest.fixture(scope="module")
 def still() -> Iterator[Daemon]:
     """A daemon whose picture stays the same for minutes, with a heartbeat of a second."""
-    with Daemon(join(pattern(fps=0.004), {"server.heartbeat": 1, "log.flood_period": 0.2})) as daemon:
+    with still_daemon(heartbeat=1) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def quiet() -> Iterator[Daemon]:
+    """The same with a heartbeat so long that nothing is sent meanwhile."""
+    with still_daemon(heartbeat=60) as daemon:
+        yield daemon
+
+
+@contextmanager
+def still_daemon(heartbeat: float) -> Iterator[Daemon]:
+    """A daemon that has a picture and gets no other for minutes."""
+    sets = join(pattern(fps=0.004), {"server.heartbeat": heartbeat, "log.flood_period": 0.2})
+    with Daemon(sets) as daemon:
         with Client(daemon) as client:
             client.open_stream()
             client.part()
@@ -318,18 +334,18 @@ def test_a_half_closed_client_goes_on_watching(request: pytest.FixtureRequest, d
 
 @pytest.mark.parametrize("how", ["close", "reset", "shutdown"])
 @pytest.mark.parametrize("profile", ["default", "browser"])
-def test_a_viewer_that_leaves_a_still_picture_is_noticed_at_once(still: Daemon, profile: str, how: str) -> None:
+def test_a_viewer_that_leaves_a_still_picture_is_noticed_at_once(quiet: Daemon, profile: str, how: str) -> None:
     """FIN, RST and shutdown each end the viewer within a second though nothing is captured, with one log line."""
-    with Client(still) as client:
+    with Client(quiet) as client:
         client.get(f"/stream?profile={profile}").read_until(b"\xff\xd9\r\n" + OPENING)
-        wait_viewers(still, 1)
+        wait_viewers(quiet, 1)
         if how == "reset":
             client.reset()
         elif how == "shutdown":
             client.socket.shutdown(socket.SHUT_RDWR)
-    wait_viewers(still, 0, within=1)
-    wait_for(lambda: bool(events(still, "viewer left", viewer=client.name)), 5, "the line in the log")
-    (line,) = [line for line in still.log if line.get("viewer") == client.name]
+    wait_viewers(quiet, 0, within=1)
+    wait_for(lambda: bool(events(quiet, "viewer left", viewer=client.name)), 5, "the line in the log")
+    (line,) = [line for line in quiet.log if line.get("viewer") == client.name]
     assert (line["level"], line["camera"], line["profile"], line["skipped"]) == ("info", "cam", profile, 0)
 
 
