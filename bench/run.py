@@ -18,8 +18,10 @@ from artifacts import prepare
 from report import Report
 from rounds import FOREIGN_MOST, play
 from scenarios import SCENARIOS, Scenario
-from servers import NOTSENT_LOWAT, SERVERS
+from servers import SERVERS
 from usage import CORES, LOAD_CORE, SERVER_CORE
+
+from mjpegd.http.tcp import NOTSENT_LOWAT
 
 CAPTION = """# mjpegd bench
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from artifacts import FRAMES, NATIVE
 from scenarios import Video
 
-NOTSENT_LOWAT = 16_384
-"""The limit's bound on unsent bytes in the kernel. mjpegd sets one too; without it slow viewers see old frames."""
+from mjpegd.http.tcp import NOTSENT_LOWAT  # the limit is bounded as mjpegd is: else its slow viewers see old frames
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,11 @@
 
 import asyncio
 import gc
+import resource
 import signal
+import threading
 from time import monotonic
+from typing import Any
 
 import uvloop
 
@@ -20,27 +23,30 @@ JOIN = 0.3
 """Seconds for all capture threads to end; one stuck in a library call is left behind, as a daemon thread."""
 
 
-def run(config: Config) -> None:
+def run(config: Config, flood: log.Flood) -> None:
     """Serve until SIGINT or SIGTERM; `ConfigError` if it cannot listen."""
-    uvloop.run(App(config).serve())
+    _allow_many_files()
+    threading.excepthook = _log_thread_death
+    uvloop.run(App(config, flood).serve())
 
 
 class App:
     """One configured daemon."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, flood: log.Flood) -> None:
         self._config = config
+        self._flood = flood
         self._log = log.get()
 
     async def serve(self) -> None:
         """From start to end."""
         loop = asyncio.get_running_loop()
-        flood = log.setup(self._config.log.level, self._config.log.format, self._config.log.flood_period)
+        loop.set_exception_handler(_log_loop_trouble)
         cameras = Cameras(self._config.camera, loop)
         server = Server(Site(cameras, self._config.server))
         stopping = _stop_on_signals(loop)
         await server.start()
-        reporter = loop.create_task(_report_floods(flood), name="flood-report")
+        reporter = loop.create_task(_report_floods(self._flood), name="flood-report")
         for camera in cameras.values():
             camera.start()
         self._greet(server, cameras)
@@ -49,7 +55,7 @@ class App:
         began = monotonic()
         await _stop(server, cameras)
         reporter.cancel()
-        flood.report()
+        self._flood.report()
         self._log.info("stopped", seconds=round(monotonic() - began, 2))
 
     def _greet(self, server: Server, cameras: Cameras) -> None:
@@ -60,8 +66,23 @@ class App:
             self._log.info("opening camera", camera=name, source=mask(camera.config.source))
 
 
+def _allow_many_files() -> None:
+    """Every viewer is an open file: take as many as the hard limit lets us."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _log_loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What asyncio would print by itself: into the log, masked like every line."""
+    log.get().error(f"event loop: {context.get('message')}", exc_info=context.get("exception"))
+
+
+def _log_thread_death(args: threading.ExceptHookArgs) -> None:
+    log.get(thread=getattr(args.thread, "name", "")).error("a thread ended by an error", exc_info=args.exc_value)
+
+
 def _calm_collector() -> None:
-    """A thousand viewers make a thousand futures a frame, none of them in a cycle: look for cycles less often."""
+    """A crowd of viewers makes many short-lived objects, none of them in a cycle: look for cycles less often."""
     gc.freeze()  # what exists now stays
     gc.set_threshold(10_000, 20, 20)
 

@@ -69,7 +69,7 @@ class Camera:
         self.capture = Capture(name, config, self.ring.publish)
         self.audience = Audience()
         self._loop = loop
-        self._starting: asyncio.TimerHandle | None = None
+        self._starting: asyncio.Task[None] | None = None
 
     @property
     def is_live(self) -> bool:
@@ -79,7 +79,7 @@ class Camera:
     def start(self) -> None:
         """Start the capture thread."""
         self.capture.start()
-        self._starting = self._loop.call_later(PATIENCE, self.capture.announce_starting)
+        self._starting = self._loop.create_task(self._announce_starting(), name=f"starting-{self.name}")
 
     def stop(self) -> None:
         """Ask the thread to end and let every viewer go."""
@@ -87,6 +87,10 @@ class Camera:
             self._starting.cancel()
         self.capture.stop()
         self.ring.close()
+
+    async def _announce_starting(self) -> None:
+        await asyncio.sleep(PATIENCE)
+        await asyncio.to_thread(self.capture.announce_starting)
 
     async def picture(self, after: int, taken_after: float, deadline: float) -> Frame | None:
         """The newest picture with a `seq` above `after`, taken later than `taken_after`; None at `deadline`.

@@ -7,6 +7,7 @@ camera is there.
 import random
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
@@ -88,7 +89,7 @@ class Capture:
         self._name, self._config, self._publish = name, config, publish
         self._spec = config.source
         self._ids = count(1)
-        self._size = (config.width, config.height)
+        self._size = self._last_shape = (config.width, config.height)
         self._stop = threading.Event()
         self._backoff = Backoff(config.retry_min, config.retry_max)
         self._live_from = self._last_good = 0.0
@@ -110,7 +111,7 @@ class Capture:
         return not self._thread.is_alive()
 
     def announce_starting(self) -> None:
-        """Show a card while the first opening takes long; called by the loop."""
+        """Show a card while the first opening takes long. Draws it, so not for the loop's thread."""
         if self.status.state is State.STARTING:
             card = self._card("starting")
             if self.status.state is State.STARTING:  # still, after the time it took to draw
@@ -119,23 +120,26 @@ class Capture:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._session()
-            except SourceError as error:
-                self._fail(error)
-            except Exception:  # noqa: BLE001  (a bug must not end the camera for good)
+                error = self._session()
+                if error is not None:
+                    self._fail(error)
+            except Exception:  # noqa: BLE001  (whatever it is, the camera is tried again)
                 self._log.exception("capture broke down: this is a bug in mjpegd")
-                self._fail(SourceError("internal error, see the log"))
             self._rest()
 
-    def _session(self) -> None:
-        """From open to failure or stop."""
-        source = sources.open_source(self._spec, self._config, self._stop)
+    def _session(self) -> SourceError | None:
+        """From open to stop or to the failure that is returned."""
         try:
-            self._note_opened(source.granted)
-            while not self._stop.is_set():
-                self._step(source)
-        finally:
-            source.close()
+            with closing(sources.open_source(self._spec, self._config, self._stop)) as source:
+                self._note_opened(source.granted)
+                while not self._stop.is_set():
+                    self._step(source)
+        except SourceError as error:
+            return error
+        except Exception:  # noqa: BLE001  (a bug is shown on the card too)
+            self._log.exception("reading the source failed: this is a bug in mjpegd")
+            return SourceError("internal error, see the log")
+        return None
 
     def _note_opened(self, granted: Granted) -> None:
         self.granted = granted
@@ -143,7 +147,7 @@ class Capture:
         self._size = (granted.width or self._size[0], granted.height or self._size[1])
         self._live_from, self._last_good, self._judged = 0.0, monotonic(), False
         if self.kind == "auto" and granted.device.startswith("/dev/"):
-            self._spec = sources.stable_name(granted.device)  # once found, it is the one to wait for when lost
+            self._spec = "camera"  # once there was a camera, its loss is to be seen: no pattern any more
 
     def _step(self, source: Source) -> None:
         try:
@@ -177,7 +181,10 @@ class Capture:
         self.last_size = len(frame.jpeg)
         self.capture_time.add(frame.ready - frame.taken)
         self.rate.tick(frame.taken)
-        self._size = (frame.width, frame.height)
+        size = (frame.width, frame.height)
+        if size == self._last_shape:  # twice in a row: a flipped bit in one header does not size the next card
+            self._size = size
+        self._last_shape = size
         self._last_good = frame.ready
         if self.status.state is not State.LIVE:
             self._note_live()

@@ -110,16 +110,19 @@ def _add_snapshot(
 
 
 def _load(options: argparse.Namespace) -> Config:
-    """The configuration that the options ask for, and where its file was."""
-    config = load(options.config or find_file(), os.environ, options.sets)
-    log.setup(config.log.level, config.log.format, config.log.flood_period)
-    return config
+    """The configuration that the options ask for."""
+    return load(options.config or find_file(), os.environ, options.sets)
+
+
+def _log_as(config: Config) -> log.Flood:
+    return log.setup(config.log.level, config.log.format, config.log.flood_period)
 
 
 def _run(options: argparse.Namespace) -> int:
     from mjpegd import app
 
-    app.run(_load(options))
+    config = _load(options)
+    app.run(config, _log_as(config))
     return OK
 
 
@@ -132,6 +135,7 @@ def _check(options: argparse.Namespace) -> int:
     from mjpegd.probe import trial
 
     config = _load(options)
+    _log_as(config)
     print("configuration: ok")
     failures = 0
     for name, camera in config.camera.items():
@@ -161,6 +165,7 @@ def _snapshot(options: argparse.Namespace) -> int:
     from mjpegd import probe
 
     config = _load(options)
+    _log_as(config)
     picture = probe.picture(options.source, config.camera, options.timeout)
     if str(options.output) == "-":
         sys.stdout.buffer.write(picture)

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Mapping, MutableMapping
 from time import monotonic
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
@@ -66,6 +66,27 @@ class Flood:
                 )
 
 
+class _Sink:
+    """A stream whose failure fails nothing else: a full disk or a reader that left must not end a camera."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write, or lose the line: there is no other place to tell it."""
+        try:
+            self._stream.write(text)
+        except (OSError, ValueError):
+            return
+
+    def flush(self) -> None:
+        """Flush, or lose what was buffered."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+
 def setup(level: str = "info", style: str = "auto", flood_period: float = 10.0, stream: TextIO = sys.stderr) -> Flood:
     """Configure structlog for the whole process. The caller calls `report()` of what is returned once a period."""
     flood = Flood(flood_period)
@@ -79,7 +100,7 @@ def setup(level: str = "info", style: str = "auto", flood_period: float = 10.0, 
             *_RENDERERS[style](stream),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Sink(stream))),
         cache_logger_on_first_use=True,
     )
     return flood

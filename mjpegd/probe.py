@@ -1,16 +1,19 @@
 """Looking at sources without serving them: what cameras there are, what one gives, one picture of it."""
 
+import http.client
 import os
 import threading
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from mjpegd import sources
+from mjpegd import jpeg, sources
 from mjpegd.capture import to_picture
 from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import BrokenPicture, SourceError
@@ -88,17 +91,30 @@ def picture(source: str, cameras: Mapping[str, CameraConfig], timeout: float) ->
 def _fetch(url: str, timeout: float) -> bytes | None:
     """The picture at an address; None if something other than a picture is there, such as a stream."""
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as answer:  # noqa: S310  (http and https only, see above)
+        with urllib.request.urlopen(_request(url), timeout=timeout) as answer:  # noqa: S310  (http and https only)
             if answer.headers.get_content_type() != "image/jpeg":
                 return None
             data: bytes = answer.read(LARGEST_PICTURE + 1)
     except urllib.error.HTTPError as error:
         raise SourceError(f"answers {error.code} {error.reason}") from None
-    except OSError as error:
-        raise SourceError(f"cannot be reached: {getattr(error, 'reason', None) or error}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise SourceError(f"cannot be read: {getattr(error, 'reason', None) or error}") from None
     if len(data) > LARGEST_PICTURE:
         raise SourceError(f"sends more than {LARGEST_PICTURE} bytes")
-    return data
+    try:
+        return b"".join(jpeg.examine(memoryview(data)).pieces)
+    except BrokenPicture as error:
+        raise SourceError(f"sends a broken picture: {error}") from None
+
+
+def _request(url: str) -> urllib.request.Request:
+    """A request whose user and password, if the address has some, travel in a header (RFC 7617)."""
+    parts = urlsplit(url)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)))  # noqa: S310  (http and https only)
+    if at:
+        request.add_header("Authorization", f"Basic {b64encode(unquote(userinfo).encode()).decode()}")
+    return request
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ the newest one later than its last, each time anew, so there is no queue for any
 """
 
 import asyncio
+import threading
 from collections import deque
 from time import monotonic
 from typing import Protocol
@@ -13,7 +14,7 @@ from mjpegd.frame import Frame
 from mjpegd.timing import Timing
 
 SLOTS = 4
-"""Frames kept. Viewers want the newest only; the others are what a writer may still hold. Memory stays bounded."""
+"""Frames kept. Viewers want the newest only; the others are for whoever looks back. Memory stays bounded."""
 
 
 class Waiter(Protocol):
@@ -35,6 +36,7 @@ class Ring:
         """The frame published last, by any thread."""
         self.closed = False
         self._loop = loop
+        self._lock = threading.Lock()
         self._slots: deque[Frame] = deque(maxlen=slots)
         self._announced: Frame | None = None
         self._announcing = False
@@ -44,9 +46,15 @@ class Ring:
         self._alarm_at = 0.0
 
     def publish(self, frame: Frame) -> None:
-        """Make `frame` the newest and wake the loop, once however many wait and not again before it ran."""
-        self._slots.append(frame)
-        self.newest = frame
+        """Make `frame` the newest and wake the loop, once however many wait and not again before it ran.
+
+        A frame that comes late, behind one of a higher `seq`, is dropped: time never runs backwards.
+        """
+        with self._lock:  # the thread's frames, and a card that the loop had drawn
+            if self.newest is not None and frame.seq <= self.newest.seq:
+                return
+            self._slots.append(frame)
+            self.newest = frame
         if self._waiters and not self._announcing:
             self._announcing = True
             self._loop.call_soon_threadsafe(self._wake)
@@ -122,7 +130,7 @@ class Ring:
         for waiter in [waiter for waiter, deadline in self._waiters.items() if deadline <= now]:
             if self.leave(waiter):
                 self._show(waiter, None)
-        if self._waiters and self._alarm is None:
+        if self._waiters:
             self._set_alarm(min(self._waiters.values()))
 
 

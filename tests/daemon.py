@@ -54,6 +54,7 @@ class Daemon:
         self.log: list[JsonDict] = []
         self.raw_log: list[str] = []
         self.port = 0
+        self._deaf = False
         self.process: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
@@ -93,6 +94,10 @@ class Daemon:
     def url(self) -> str:
         """`http://127.0.0.1:PORT`."""
         return f"http://127.0.0.1:{self.port}"
+
+    def read_no_more(self) -> None:
+        """Close our end of the log with its next line: whatever the daemon writes after it fails."""
+        self._deaf = True
 
     def stop(self, number: signal.Signals = signal.SIGTERM, within: float = 5.0) -> float:
         """Send a signal, wait for the end, and return how many seconds it took."""
@@ -145,6 +150,8 @@ class Daemon:
                 self.raw_log.append(line.rstrip())
                 if line.startswith("{"):
                     self.log.append(json.loads(line))
+                if self._deaf:
+                    return
 
 
 def wait_for(condition: Any, within: float, what: str) -> float:
@@ -180,6 +187,3 @@ def pattern(width: int = 320, height: int = 240, fps: float = 30, **more: object
 def join(*layers: Mapping[str, object]) -> dict[str, object]:
     """Several `sets` in one."""
     return {key: value for layer in layers for key, value in layer.items()}
-
-
-Commands = Sequence[str]

@@ -51,8 +51,11 @@ PRIVILEGES = {
     "asyncio": ("ring", "camera", "http.connection", "http.live", "http.server", "http.snapshot", "http.tcp", "app"),
     "socket": ("http.tcp",),
     "threading": (
-        *("log", "capture", "probe"),
-        *(f"sources.{name}" for name in ("__init__", "base", "auto", "standin", "pattern", "v4l2", "ffmpeg")),
+        *("log", "ring", "capture", "app", "probe"),
+        *(
+            f"sources.{name}"
+            for name in ("__init__", "base", "auto", "anycamera", "standin", "pattern", "v4l2", "ffmpeg")
+        ),
     ),
 }
 """What only these modules import, call or touch."""

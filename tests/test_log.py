@@ -260,3 +260,20 @@ def test_detects_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "event" in text
     assert "\x1b[" in text
+
+
+class Broken(io.StringIO):
+    """A stream whose reader has left."""
+
+    def write(self, text: str) -> int:
+        """Fail as a pipe does."""
+        raise BrokenPipeError(text)
+
+
+def test_a_log_that_cannot_be_written_fails_nothing_else() -> None:
+    """A full disk or a reader that left costs the line and no more."""
+    stream = Broken()
+    log.setup(style="json", stream=stream)
+    log.get(camera="porch").info("camera live")
+
+    assert stream.getvalue() == ""

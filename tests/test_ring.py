@@ -427,3 +427,23 @@ async def test_ping_pong_with_a_thread() -> None:
     thread.join()
 
     assert list(range(1, 2001)) == seqs
+
+
+async def test_a_viewer_that_asks_again_does_not_delay_the_others() -> None:
+    """A deadline is kept although somebody due before it asked anew, for much later."""
+    ring, loop = make_ring(), asyncio.get_running_loop()
+    viewer = Viewer(lambda: ring.ask(viewer, 0, soon()))
+    began = loop.time()
+    ring.ask(viewer, 0, began + 0.05)
+
+    assert await asyncio.wait_for(ring.next(0, began + 0.1), 10 * SECONDS) is None
+    assert viewer.shown == [None]
+
+
+async def test_time_never_runs_backwards() -> None:
+    """A frame that is published behind a later one is dropped."""
+    ring = make_ring()
+    ring.publish(FRAMES[2])
+    ring.publish(FRAMES[1])
+
+    assert seq_of(await ring.next(0, soon())) == 2

@@ -6,7 +6,6 @@ is checked by itself, so that every problem is reported at once and none without
 
 import difflib
 import re
-import reprlib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,19 @@ from typing import Any
 import msgspec
 
 from mjpegd.config.describe import keys_of
-from mjpegd.config.schema import CAMERA_NAME, SECTIONS, CameraConfig, Config, LogConfig, ServerConfig
+from mjpegd.config.schema import CAMERA_NAME, SECTIONS, USB_SPEC, CameraConfig, Config, LogConfig, ServerConfig
 from mjpegd.errors import ConfigError
 from mjpegd.masking import mask
 
 ENVIRONMENT_PREFIX = "MJPEGD_"
 SEARCH_PATH = (Path("mjpegd.toml"), Path("/etc/mjpegd/mjpegd.toml"))
 """Where a file is looked for when `--config` names none."""
+
+LONGEST_SHOWN = 60
+"""Characters of an offending value that an error repeats."""
+
+Values = dict[tuple[str, ...], dict[str, Any]]
+"""Checked values: section, or `camera` and a name, to keys."""
 
 _TABLE_HEADER = re.compile(r"\s*\[([^\[\]]+)\]")
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
@@ -46,14 +51,15 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None,
         *_environment_entries(environment or {}),
         *_set_entries(sets, problems),
     )
-    values: dict[tuple[str, ...], dict[str, Any]] = {}
+    values: Values = {}
+    places: dict[tuple[str, ...], str] = {}
     for entry in layers:
         _apply(entry, values, problems)
-    config = None if problems else _build(values)
-    if config is not None:
-        problems += _contradictions(config)
-    if config is None or problems:
-        raise ConfigError(problems)
+        places[entry.path] = entry.place
+    config = _build(values)
+    problems += _contradictions(config, places)
+    if problems:
+        raise ConfigError([mask(problem) for problem in problems])
     return config
 
 
@@ -119,7 +125,7 @@ def _set_entries(sets: Iterable[str], problems: list[str]) -> Iterator[Entry]:
             problems.append(f"--set {item}: write --set section.key=value")
 
 
-def _apply(entry: Entry, values: dict[tuple[str, ...], dict[str, Any]], problems: list[str]) -> None:
+def _apply(entry: Entry, values: Values, problems: list[str]) -> None:
     """Check one entry against the schema and put it into `values`, or add a line to `problems`."""
     try:
         section, key = _locate(entry)
@@ -166,19 +172,26 @@ def _hint(word: str, known: Iterable[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """The offending value, cut short and with any password masked."""
-    return reprlib.repr(mask(value) if isinstance(value, str) else value)
+    """The offending value, any password masked, then cut short."""
+    text = mask(repr(value))
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
-def _build(values: Mapping[tuple[str, ...], dict[str, Any]]) -> Config:
+def _build(values: Values) -> Config:
     cameras = {path[1]: CameraConfig(**keys) for path, keys in values.items() if path[0] == "camera"}
     server = ServerConfig(**values.get(("server",), {}))
     log = LogConfig(**values.get(("log",), {}))
     return Config(server, log, cameras) if cameras else Config(server, log)
 
 
-def _contradictions(config: Config) -> Iterator[str]:
-    """What no key can show by itself."""
+def _contradictions(config: Config, places: Mapping[tuple[str, ...], str]) -> Iterator[str]:
+    """What a value's type and range do not show."""
     for name, camera in config.camera.items():
         if camera.retry_max < camera.retry_min:
-            yield f"camera.{name}.retry_max ({camera.retry_max}) is less than retry_min ({camera.retry_min})"
+            place = places.get(("camera", name, "retry_max")) or places[("camera", name, "retry_min")]
+            yield f"{place}: camera.{name}.retry_max ({camera.retry_max}) is less than retry_min ({camera.retry_min})"
+        if camera.source.startswith("usb:") and not USB_SPEC.fullmatch(camera.source):
+            yield (
+                f"{places['camera', name, 'source']}: camera.{name}.source must be usb:VID:PID or usb:VID:PID:SERIAL, "
+                f"as in usb:046d:0825, not {camera.source!r}"
+            )

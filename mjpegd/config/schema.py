@@ -4,6 +4,7 @@
 Values are frozen, so that two configurations can be compared section by section.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -11,6 +12,9 @@ from msgspec import Meta, Struct, field
 
 CAMERA_NAME = r"[a-z0-9][a-z0-9_-]{0,31}"
 """Safe as it is in a URL, a log line, a header and an environment variable's lower-cased name."""
+
+USB_SPEC = re.compile(r"usb:(?P<vendor>[0-9a-f]{4}):(?P<product>[0-9a-f]{4})(?::(?P<serial>.+))?", re.IGNORECASE)
+"""A V4L2 camera by its USB identity: `usb:046d:0825`, `usb:046d:0825:4C2A91E0`."""
 
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 
@@ -46,8 +50,8 @@ class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
             description="auto | pattern | /dev/video0 | /dev/v4l/by-id/... | usb:VID:PID[:SERIAL] | URL or file.",
         ),
     ] = "auto"
-    width: Annotated[int, Meta(ge=16, le=16384, description="Picture width to ask for, in pixels.")] = 1280
-    height: Annotated[int, Meta(ge=16, le=16384, description="Picture height to ask for, in pixels.")] = 720
+    width: Annotated[int, Meta(ge=16, le=7680, description="Picture width to ask for, in pixels.")] = 1280
+    height: Annotated[int, Meta(ge=16, le=7680, description="Picture height to ask for, in pixels.")] = 720
     fps: Annotated[float, Meta(gt=0, le=1000, description="Frames per second to ask for.")] = 30.0
     quality: Annotated[
         int, Meta(ge=1, le=100, description="JPEG quality of pictures encoded here; a camera's own JPEG is kept.")

@@ -11,6 +11,7 @@ _WEBCAM = re.compile(r"/webcam(?P<number>[1-9]?)(?P<rest>/.*|)")
 """The prefix of OctoPi, Mainsail and crowsnest: /webcam/ is the first camera, /webcam2/ the second."""
 _ACTION = re.compile(r"(?P<verb>stream|snapshot)(?:_(?P<index>[0-9]{1,4}))?")
 """mjpg-streamer's `?action=stream_1`; inputs count from 0."""
+_SUFFIX = re.compile(r"\.(?:mjpg|jpg)$")
 _NUMBER = re.compile(r"[0-9]{1,4}")
 
 
@@ -41,16 +42,18 @@ _BY_PATH = {alias.path: alias for alias in ALIASES}
 def translate(path: str, query: Mapping[str, str], names: Sequence[str]) -> str:
     """The path of ours that a foreign one means; any other path as it is."""
     webcam = _WEBCAM.fullmatch(path)
-    number = int(webcam["number"] or 1) if webcam else 1
-    path = (webcam["rest"] or "/") if webcam else path
+    if webcam is None:
+        return _resolve(path, query, names)
+    ours = _resolve(webcam["rest"] or "/", query, names)
+    verb = _SUFFIX.sub("", ours)
+    return verb + _numbered(int(webcam["number"] or 1) - 1, names) if verb in ("/stream", "/snapshot") else ours
+
+
+def _resolve(path: str, query: Mapping[str, str], names: Sequence[str]) -> str:
     if path == "/" and (action := _ACTION.fullmatch(query.get("action", ""))):
-        index = int(action["index"]) if action["index"] else number - 1
-        return f"/{action['verb']}{_numbered(index, names)}"
-    if alias := _BY_PATH.get(path):
-        return alias.ours + _chosen(alias, query, names)
-    if webcam and path in ("/stream", "/snapshot"):
-        return path + _numbered(number - 1, names)
-    return path
+        return f"/{action['verb']}" + (_numbered(int(action["index"]), names) if action["index"] else "")
+    alias = _BY_PATH.get(path)
+    return path if alias is None else alias.ours + _chosen(alias, query, names)
 
 
 def _chosen(alias: Alias, query: Mapping[str, str], names: Sequence[str]) -> str:

@@ -34,8 +34,8 @@ class Connection:
             while await self._exchange():
                 pass
             await self._close()
-        except (ConnectionError, TimeoutError):
-            self._writer.transport.abort()
+        except OSError:
+            tcp.reset(self._writer)
         except Exception:  # noqa: BLE001  (a bug costs one connection, not the daemon)
             log.get(viewer=self._peer).exception("connection broke down: this is a bug in mjpegd")
             self._writer.transport.abort()
@@ -105,8 +105,8 @@ class Connection:
             raise ConnectionResetError
         head = response.head(keep_alive=keep_alive)
         self._writer.writelines((head,) if head_only or not response.body else (head, response.body))
-        async with asyncio.timeout(self._site.server.stall_timeout):
-            await self._writer.drain()
+        if not await tcp.drained(self._writer, self._site.server.stall_timeout):
+            raise ConnectionAbortedError
 
     async def _play(self, play: Play, *, head_only: bool) -> None:
         if head_only:

@@ -94,7 +94,7 @@ class Viewer:
             with self._camera.audience.seat() as self._tally:
                 self._writer.write(stream_head() + self._profile.opening)
                 reason = await self._attend()
-        except ConnectionError:
+        except OSError:
             reason = "cut" if self._camera.ring.closed else "left"
         finally:
             watcher.cancel()
@@ -129,7 +129,8 @@ class Viewer:
         ring, transport = self._camera.ring, self._transport
         while not transport.is_closing():
             if transport.get_write_buffer_size():
-                if not await self._drained():
+                if not await tcp.drained(self._writer, self._stall):
+                    tcp.reset(self._writer)
                     return "stalled"
             elif ring.closed:
                 return await self._farewell()
@@ -150,20 +151,6 @@ class Viewer:
         self._writer.writelines(pieces)
         self._tally.bytes += sum(map(len, pieces))
 
-    async def _drained(self) -> bool:
-        """Wait for the kernel to take the rest; False when it took nothing for `stall` seconds: the viewer is cut."""
-        left = self._transport.get_write_buffer_size()
-        while True:
-            try:
-                async with asyncio.timeout(self._stall):
-                    await self._writer.drain()
-                return True
-            except TimeoutError:
-                before, left = left, self._transport.get_write_buffer_size()
-                if left >= before:
-                    tcp.reset(self._writer)
-                    return False
-
     async def _farewell(self) -> str:
         """The last frame once more with the closing delimiter: no client takes that for a torn picture."""
         if self._frame is not None:
@@ -180,7 +167,7 @@ class Viewer:
         try:
             while await self._reader.read(4096):
                 pass
-        except ConnectionError:
+        except OSError:  # also ETIMEDOUT of a pulled cable, EHOSTUNREACH
             self._transport.abort()
         self._probes = PROBES
         if self._camera.ring.leave(self):

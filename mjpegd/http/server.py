@@ -25,8 +25,8 @@ class Server:
             self._server = await asyncio.start_server(
                 self._accept, settings.host, settings.port, backlog=settings.backlog
             )
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
+        except (OSError, UnicodeError) as error:
+            reason = _reason(error)
             raise ConfigError([f"cannot listen on {settings.host} port {settings.port}: {reason}"]) from error
 
     @property
@@ -54,7 +54,7 @@ class Server:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Called by asyncio in a new task for each connection."""
-        tcp.prepare(writer)
+        tcp.prepare(writer, self._site.server.stall_timeout)
         task = asyncio.current_task()
         assert task is not None
         connection = Connection(self._site, reader, writer, tcp.peer(writer))
@@ -63,3 +63,10 @@ class Server:
             await connection.run()
         finally:
             del self._connections[task]
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    """Why listening failed, in the system's words; asyncio's own repeat the address."""
+    if isinstance(error, UnicodeError):
+        return "that is no host name"
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

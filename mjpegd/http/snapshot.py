@@ -1,7 +1,7 @@
 """One picture: from memory, with the conditions, waits and ages that pollers and timelapse tools ask for."""
 
 import asyncio
-from time import monotonic, time
+from time import monotonic
 
 from mjpegd.camera import Camera
 from mjpegd.errors import HttpError
@@ -61,7 +61,7 @@ def _answer(site: Site, request: Request, frame: Frame) -> Response:
         "Cache-Control": _CACHING,
         "X-Timestamp": f"{frame.captured:.6f}",
         "X-Frame-Id": str(frame.seq),
-        "Age": str(max(0, int(time() - frame.captured))),
+        "Age": str(max(0, int(monotonic() - frame.taken))),
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
     if not_modified(request.headers, etag, frame.captured):

@@ -11,7 +11,6 @@ NOTSENT_LOWAT = 16 * 1024
 _OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # else the boundary behind a picture waits 40 ms for an ACK
     (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000),  # ms: data that nobody acknowledges (a pulled cable)
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),  # and for those who are sent nothing:
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),  # s of silence before the first probe
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),  # s between probes
@@ -20,11 +19,26 @@ _OPTIONS = (
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
-def prepare(writer: asyncio.StreamWriter) -> None:
-    """Set the options of a connection just accepted."""
+def prepare(writer: asyncio.StreamWriter, stall: float) -> None:
+    """Set the options of a connection just accepted; what nobody acknowledges for `stall` seconds ends it."""
     connection = writer.get_extra_info("socket")
-    for option in _OPTIONS:
+    for option in (*_OPTIONS, (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(stall * 1000))):
         connection.setsockopt(*option)
+
+
+async def drained(writer: asyncio.StreamWriter, stall: float) -> bool:
+    """Wait until the kernel has taken all that was written; False when it took nothing for `stall` seconds."""
+    transport = writer.transport
+    left = transport.get_write_buffer_size()
+    while True:
+        try:
+            async with asyncio.timeout(stall):
+                await writer.drain()
+            return True
+        except TimeoutError:
+            before, left = left, transport.get_write_buffer_size()
+            if left >= before:
+                return False
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

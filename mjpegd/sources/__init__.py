@@ -25,6 +25,7 @@ class Kind:
 
 KINDS = (
     Kind("auto", re.compile(r"auto"), "auto", "the first usable V4L2 camera, else the test pattern"),
+    Kind("camera", re.compile(r"camera"), "anycamera", "the first usable V4L2 camera, waited for if there is none"),
     Kind("pattern", re.compile(r"pattern"), "pattern", "a moving test picture with a clock"),
     Kind(
         "v4l2",
@@ -51,12 +52,8 @@ def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> Sourc
 
 def is_absent(spec: str) -> bool:
     """Whether `spec` names a device that is not plugged in: worth waiting for rather than trying again."""
+    kind = kind_of(spec).name
     try:
-        return kind_of(spec).name == "v4l2" and devices.resolve(spec) is None
+        return (kind == "v4l2" and devices.resolve(spec) is None) or (kind == "camera" and not devices.nodes())
     except ValueError:  # malformed: no plugging in will help
         return False
-
-
-def stable_name(device: str) -> str:
-    """A name for `device` that survives renumbering and replugging, where there is one."""
-    return devices.stable_name(device)

@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
+from mjpegd.config.schema import USB_SPEC
+
 DEV = Path("/dev")
 SYS = Path("/sys/class/video4linux")
 BY_ID = Path("/dev/v4l/by-id")
 
-USB_SPEC = re.compile(r"usb:(?P<vendor>[0-9a-f]{4}):(?P<product>[0-9a-f]{4})(?::(?P<serial>.+))?", re.IGNORECASE)
 _NODE = re.compile(r"video(\d+)")
 
 

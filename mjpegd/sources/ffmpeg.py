@@ -11,54 +11,61 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
 import cv2
 
 from mjpegd.config.schema import CameraConfig
-from mjpegd.errors import SourceError
-from mjpegd.pixels import Pixels, as_bytes
+from mjpegd.errors import SourceError, SourceStalled
+from mjpegd.pixels import as_bytes
 from mjpegd.sources.base import Grab, Granted
 
 DEFAULT_FPS = 25.0
 """For files that do not tell their rate: FFmpeg's own default."""
+FASTEST = 1000.0
+"""A rate above this is a time base, not a rate."""
 
 
 def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> "FFmpegSource":
     """Open a file or URL. The reason FFmpeg had is not to be had from OpenCV, so the words stay general."""
-    is_file = "://" not in spec
-    if is_file and not Path(spec).is_file():
+    if "://" not in spec and not Path(spec).is_file():
         raise SourceError("no such file")
-    parameters = [
-        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-        round(camera.open_timeout * 1000),
-        cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-        round(camera.stale_after * 1000),
-    ]
-    capture = cv2.VideoCapture(spec, cv2.CAP_FFMPEG, parameters)
+    return FFmpegSource(spec, camera, stop)
+
+
+def _open(spec: str, camera: CameraConfig) -> cv2.VideoCapture:
+    limits = (
+        (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, camera.open_timeout),
+        (cv2.CAP_PROP_READ_TIMEOUT_MSEC, camera.stale_after),
+    )
+    capture = cv2.VideoCapture(spec, cv2.CAP_FFMPEG, [item for key, s in limits for item in (key, round(s * 1000))])
     if not capture.isOpened():
-        raise SourceError("FFmpeg cannot read this file" if is_file else "cannot be reached, or sends no video")
-    return FFmpegSource(capture, is_file=is_file, stop=stop)
+        raise SourceError("cannot be reached, or sends no video" if "://" in spec else "FFmpeg cannot read this file")
+    return capture
 
 
 class FFmpegSource:
-    """An open `cv2.VideoCapture`; a file is paced by its own frame rate and begins again at its end."""
+    """An open `cv2.VideoCapture`; what has an end, a file, is paced by its own frame rate and begins again there."""
 
-    def __init__(self, capture: cv2.VideoCapture, *, is_file: bool, stop: threading.Event) -> None:
-        self._capture = capture
-        self._stop = stop
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        self.granted = Granted(int(width), int(height), fps, "BGR", "file" if is_file else "network")
-        self._is_file = is_file
-        self._period = 1 / (fps if 0 < fps <= 1000 else DEFAULT_FPS) if is_file else 0.0
+    def __init__(self, spec: str, camera: CameraConfig, stop: threading.Event) -> None:
+        self._spec, self._camera, self._stop = spec, camera, stop
+        self._capture = _open(spec, camera)
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        width, height = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH), self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        self._ends = "://" not in spec or self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
+        self.granted = Granted(int(width), int(height), fps, "BGR", "file" if self._ends else "network")
+        self._period = 1 / (fps if 0 < fps <= FASTEST else DEFAULT_FPS)
         self._due = monotonic()
 
     def read(self) -> Grab | None:
         """The next picture: of a file when it is due, of a network source when it comes."""
-        if self._is_file and self._paced():
+        if self._ends and self._paced():
             return None
+        began = monotonic()
         done, image = self._capture.read()
-        if not done and self._is_file:
-            done, image = self._rewind()
+        if not done and self._ends:
+            self._capture.release()
+            self._capture = _open(self._spec, self._camera)  # sought to its start, many a format stays at its end
+            done, image = self._capture.read()
         if not done:
-            raise SourceError("the file holds no picture" if self._is_file else "the connection ended or fell silent")
-        return self._grab(image.astype("uint8", copy=False))
+            raise self._ended(monotonic() - began)
+        height, width = image.shape[:2]
+        return Grab(as_bytes(image.astype("uint8", copy=False)), "BGR", monotonic(), 0, width, height)
 
     def close(self) -> None:
         """Close the file or connection."""
@@ -70,11 +77,9 @@ class FFmpegSource:
         self._due = max(self._due + self._period, now - self._period)
         return self._stop.wait(max(0.0, self._due - now))
 
-    def _rewind(self) -> tuple[bool, Pixels]:
-        self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
-        done, image = self._capture.read()
-        return done, image  # type: ignore[return-value]  # OpenCV's stubs say only Mat
-
-    def _grab(self, image: Pixels) -> Grab:
-        height, width = image.shape[:2]
-        return Grab(as_bytes(image), "BGR", monotonic(), 0, width, height)
+    def _ended(self, waited: float) -> SourceError:
+        if self._ends:
+            return SourceError("the file holds no picture")
+        if waited >= self._camera.stale_after:
+            return SourceStalled(f"no frames for {self._camera.stale_after:g} s")
+        return SourceError("the connection ended")

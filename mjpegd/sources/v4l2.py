@@ -26,6 +26,9 @@ from mjpegd.sources.base import JPEG, Grab, Granted
 BUFFERS = 4
 """One we hold, one the driver fills, two for a thread that the scheduler forgot. uStreamer takes 2 to 5."""
 
+OLDEST = 10.0
+"""Seconds that a buffer's timestamp may lie back; a driver that stamps with another clock is far off."""
+
 POLL_SLICE = 0.2
 """Seconds between two looks at `stop`."""
 
@@ -93,10 +96,13 @@ class V4L2Source:
         self._buffer = _new_buffer()
         self._held = False
         self._sequence: int | None = None
+        self._skipped = 0
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             self._require_capture()
             self.granted = self._negotiate(path, camera)
+            if self.granted.fps:
+                self._patience = max(self._patience, 2 / self.granted.fps)  # a slow camera is not a silent one
             self._start()
         except BaseException:
             self.close()
@@ -179,9 +185,9 @@ class V4L2Source:
         try:
             self._ioctl(raw.IOC.S_PARM, parameters)
         except OSError as error:
-            if error.errno not in (errno.ENOTTY, errno.EINVAL):
+            if error.errno == errno.ENODEV:
                 raise
-            return 0.0
+            return 0.0  # a rate is optional, and drivers have many ways to say that they know none
         return interval.denominator / interval.numerator if interval.numerator else 0.0
 
     def _start(self) -> None:
@@ -206,25 +212,46 @@ class V4L2Source:
             left = deadline - monotonic()
             if left <= 0:
                 raise SourceStalled(f"no frames for {self._patience:g} s")
-            for _, event in self._poll.poll(min(left, POLL_SLICE) * 1000):
-                if event & select.POLLIN:
-                    return True
-                raise SourceError("unplugged")
+            if self._filled(min(left, POLL_SLICE)):
+                return True
+        return False
+
+    def _filled(self, timeout: float) -> bool:
+        """Whether a buffer is filled within `timeout` seconds."""
+        for _, event in self._poll.poll(timeout * 1000):
+            if event & select.POLLIN:
+                return True
+            raise SourceError("unplugged" if event & select.POLLHUP else "the driver stopped the stream")
         return False
 
     def _take(self) -> Grab | None:
-        """The oldest filled buffer, checked."""
-        buffer = self._ioctl(raw.IOC.DQBUF, self._buffer)
-        self._held = True
-        sequence, used, flags = buffer.sequence, buffer.bytesused, buffer.flags
-        skipped = 0 if self._sequence is None else max(0, sequence - self._sequence - 1)
-        self._sequence = sequence
-        if flags & _ERROR:
+        """The newest filled buffer, checked; those that filled while we were busy are skipped and counted."""
+        buffer = self._dequeue()
+        while buffer is not None and self._filled(0):
+            self._give_back()
+            self._skipped += 1
+            buffer = self._dequeue()
+        if buffer is None:
+            return self.read()
+        if buffer.flags & _ERROR:
             raise BrokenPicture("the driver flags it as damaged")
-        if not used:
+        if not buffer.bytesused:
             raise BrokenPicture("empty")
-        data = memoryview(self._maps[buffer.index])[:used]
+        skipped, self._skipped = self._skipped, 0
+        data = memoryview(self._maps[buffer.index])[: buffer.bytesused]
         return Grab(data, self._format, _taken(buffer), skipped, *self._layout)
+
+    def _dequeue(self) -> Any:
+        """Take a filled buffer from the driver, counting those it lost before it; None if there is none after all."""
+        try:
+            buffer = self._ioctl(raw.IOC.DQBUF, self._buffer)
+        except BlockingIOError:
+            return None
+        self._held = True
+        if self._sequence is not None:
+            self._skipped += max(0, buffer.sequence - self._sequence - 1)
+        self._sequence = buffer.sequence
+        return buffer
 
 
 def _new_buffer(index: int = 0) -> Any:
@@ -234,10 +261,13 @@ def _new_buffer(index: int = 0) -> Any:
 
 
 def _taken(buffer: Any) -> float:
-    """The kernel's timestamp in monotonic seconds; now for drivers that stamp with no clock we know."""
+    """The kernel's timestamp in monotonic seconds; now for a stamp of no clock we know, or beyond belief."""
+    now = monotonic()
     if buffer.flags & _CLOCK == _MONOTONIC:
-        return float(buffer.timestamp.secs + buffer.timestamp.usecs / 1e6)
-    return monotonic()
+        stamp = float(buffer.timestamp.secs + buffer.timestamp.usecs / 1e6)
+        if now - OLDEST < stamp <= now:
+            return stamp
+    return now
 
 
 def _fourcc(code: int) -> str:

@@ -311,7 +311,7 @@ def test_unreadable_file(write: Write) -> None:
 def test_contradiction() -> None:
     """Pauses cannot grow to less than they begin with."""
     assert problems(sets=["camera.porch.retry_min=2", "camera.porch.retry_max=1"]) == (
-        "camera.porch.retry_max (1.0) is less than retry_min (2.0)",
+        "--set camera.porch.retry_max: camera.porch.retry_max (1.0) is less than retry_min (2.0)",
     )
 
 
@@ -330,3 +330,21 @@ def test_find_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mjpegd.toml").touch()
 
     assert Path("mjpegd.toml") == find_file()
+
+
+def test_contradictions_are_told_with_everything_else(write: Write) -> None:
+    """A malformed USB identity is a problem of its line, beside whatever else is wrong."""
+    file = write('[server]\nport = "x"\n[camera.porch]\nsource = "usb:046d"\n')
+
+    first, second = problems(file)
+    assert first.startswith(f"{file}:2: server.port")
+    assert second.startswith(f"{file}:4: camera.porch.source must be usb:VID:PID")
+
+
+@pytest.mark.parametrize(
+    "item",
+    ["rtsp://me:hidden@camera/", "camera.rtsp://me:hidden@camera/.fps=1", 'camera.porch.fps=["rtsp://me:hidden@c/"]'],
+)
+def test_no_problem_repeats_a_password(item: str) -> None:
+    """Whatever was mistyped, wherever: a URL in it is shown without its password."""
+    assert "hidden" not in "".join(problems(sets=[item]))

@@ -21,12 +21,12 @@ def ours(url: str, names: tuple[str, ...] = NAMES) -> str:
     ("url", "expected"),
     [
         # mjpg-streamer
-        ("/?action=stream", "/stream/porch"),
-        ("/?action=snapshot", "/snapshot/porch"),
+        ("/?action=stream", "/stream"),
+        ("/?action=snapshot", "/snapshot"),
         ("/?action=stream_0", "/stream/porch"),
         ("/?action=stream_1", "/stream/attic"),
         ("/?action=snapshot_2", "/snapshot/cellar"),
-        ("/?action=stream&n=123", "/stream/porch"),
+        ("/?action=stream&n=123", "/stream"),
         ("/?action=stream_3", "/stream/3"),
         # OctoPi, Mainsail, crowsnest
         ("/webcam/?action=stream", "/stream/porch"),
@@ -41,7 +41,10 @@ def ours(url: str, names: tuple[str, ...] = NAMES) -> str:
         ("/webcam", "/"),
         ("/webcam/stats", "/stats"),
         ("/webcam/stream/attic", "/stream/attic"),
-        ("/webcam2/shot.jpg", "/snapshot"),
+        ("/webcam2/shot.jpg", "/snapshot/attic"),
+        ("/webcam2/stream.mjpg", "/stream/attic"),
+        ("/webcam2/api/stream.mjpeg?src=porch", "/stream/porch"),
+        ("/webcam3/video", "/stream/cellar"),
         # Android IP Webcam, WebGear, ESP32-CAM
         ("/video", "/stream"),
         ("/shot.jpg", "/snapshot"),

@@ -206,7 +206,7 @@ def test_environment_and_set_configure_a_running_daemon() -> None:
         "MJPEGD_CAMERA__ENV__SOURCE": "pattern",
         "MJPEGD_CAMERA__ENV__WIDTH": "160",
         "MJPEGD_CAMERA__ENV__HEIGHT": "120",
-        "MJPEGD_CAMERA__CAM__WIDTH": "9999",
+        "MJPEGD_CAMERA__CAM__WIDTH": "7000",
     }
     with Daemon(pattern(), environment=environment) as daemon:
         daemon.wait_state("live", "env")

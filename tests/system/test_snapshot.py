@@ -238,3 +238,13 @@ def test_an_unknown_camera_is_404(daemon: Daemon) -> None:
     answer = fetch(daemon, "/snapshot/nobody.jpg")
     assert answer.status == 404
     assert answer.json()["cameras"] == ["cam", "slow", "absent"]
+
+
+def test_a_viewer_beside_it_does_not_delay_the_503() -> None:
+    """The four seconds hold while somebody watches the same card, however rare its repeats are."""
+    with Daemon({"camera.cam.source": "/dev/video99", "server.heartbeat": 30}) as daemon, Client(daemon) as viewer:
+        daemon.wait_state("lost")
+        viewer.send(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        began = time.monotonic()
+        assert fetch(daemon, "/snapshot").status == 503
+        assert time.monotonic() - began < 6 * SECONDS

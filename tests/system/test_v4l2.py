@@ -348,7 +348,7 @@ def test_a_device_in_use_elsewhere_is_lost_with_words(camera: Camera) -> None:
 
 @pytest.mark.parametrize(
     ("source", "reason"),
-    [("/dev/null", "not a V4L2 device"), ("/dev/video9", "not plugged in"), ("usb:xyz", "usb:VID:PID")],
+    [("/dev/null", "not a V4L2 device"), ("/dev/video9", "not plugged in"), ("usb:1234:5678", "not plugged in")],
 )
 def test_a_device_that_is_no_camera_is_lost_with_words(source: str, reason: str) -> None:
     """What cannot be a camera is reported in words an operator understands, and the daemon runs on."""
@@ -356,3 +356,14 @@ def test_a_device_that_is_no_camera_is_lost_with_words(source: str, reason: str)
         daemon.wait_state("lost")
         assert reason in daemon.camera()["reason"]
         assert daemon.get("/health")[0].status == 200
+
+
+def test_a_log_reader_that_leaves_costs_no_camera(camera: Camera) -> None:
+    """With nobody reading the log any more, a camera is still lost, shown as such, and comes back."""
+    with camera.daemon() as daemon:
+        daemon.wait_state("live")
+        daemon.read_no_more()
+        camera.unplug()
+        daemon.wait_state("lost")
+        camera.plug()
+        daemon.wait_state("live")
