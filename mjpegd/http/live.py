@@ -172,3 +172,5 @@ class Viewer:
         self._probes = PROBES
         if self._camera.ring.leave(self):
             self.show(None)
+        else:
+            self._attention.set()
