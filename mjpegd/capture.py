@@ -26,8 +26,8 @@ STABLE = 60.0
 """Seconds of pictures after which the pause before a retry is the shortest again."""
 LOOK_EVERY = 0.25
 """Seconds between two looks for a device node that is not there."""
-JUDGE_AFTER = 5.0
-"""Seconds of pictures before the measured rate is held against the one asked for."""
+REVIEW_AFTER, REVIEW_EVERY = 5.0, 60.0
+"""Seconds of pictures before the first look at how it goes, and between two looks."""
 SLOW = 0.7
 """Share of the rate asked for below which the operator is told."""
 
@@ -92,8 +92,8 @@ class Capture:
         self._size = self._last_shape = (config.width, config.height)
         self._stop = threading.Event()
         self._backoff = Backoff(config.retry_min, config.retry_max)
-        self._live_from = self._last_good = 0.0
-        self._judged = False
+        self._live_from = self._last_good = self._review_at = 0.0
+        self._slow = False
         self._log = log.get(camera=name)
         self._thread = threading.Thread(target=self._run, name=f"capture-{name}", daemon=True)
 
@@ -145,7 +145,7 @@ class Capture:
         self.granted = granted
         self.opened += 1
         self._size = (granted.width or self._size[0], granted.height or self._size[1])
-        self._live_from, self._last_good, self._judged = 0.0, monotonic(), False
+        self._last_good = monotonic()
         if self.kind == "auto" and granted.device.startswith("/dev/"):
             self._spec = "camera"  # once there was a camera, its loss is to be seen: no pattern any more
 
@@ -188,15 +188,14 @@ class Capture:
         self._last_good = frame.ready
         if self.status.state is not State.LIVE:
             self._note_live()
-        elif not self._judged and frame.ready - self._live_from > JUDGE_AFTER:
-            self._judge_rate(frame.ready)
-        elif frame.ready - self._live_from > STABLE:
-            self._backoff.reset()
+        elif frame.ready > self._review_at:
+            self._review(frame.ready)
 
     def _note_live(self) -> None:
         assert self.granted is not None
         self.status = Status(State.LIVE, time())
         self._live_from = self._last_good
+        self._review_at, self._slow = self._last_good + REVIEW_AFTER, False
         width, height = self._size
         self._log.info(
             "camera live",
@@ -206,12 +205,19 @@ class Capture:
             got=f"{width}x{height}@{self.granted.fps:g}",
         )
 
-    def _judge_rate(self, now: float) -> None:
-        """Tell the operator, once per opening, of a camera that gives much less than it was asked for."""
-        self._judged = True
-        fps = self.rate.per_second(now)
+    def _review(self, now: float) -> None:
+        """Once in a while: after a stable minute the next pause may be short again, and the rate is judged."""
+        self._review_at = now + REVIEW_EVERY
+        if now - self._live_from > STABLE:
+            self._backoff.reset()
+        self._judge_rate(self.rate.per_second(now))
+
+    def _judge_rate(self, fps: float) -> None:
+        """Tell the operator of a camera that gives much less than it was asked for, once until it does better."""
         assert self.granted is not None
-        if self.granted.device.startswith("/dev/") and fps < SLOW * self._config.fps:
+        was_slow = self._slow
+        self._slow = self.granted.device.startswith("/dev/") and fps < SLOW * self._config.fps
+        if self._slow and not was_slow:
             self._log.warning(
                 "camera gives fewer frames than asked for",
                 asked=self._config.fps,

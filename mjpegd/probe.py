@@ -13,6 +13,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from msgspec import structs
+
 from mjpegd import jpeg, sources
 from mjpegd.capture import to_picture
 from mjpegd.config.schema import CameraConfig
@@ -80,12 +82,10 @@ def _read(source: Source, config: CameraConfig, seconds: float) -> Trial:
 
 def picture(source: str, cameras: Mapping[str, CameraConfig], timeout: float) -> bytes:
     """One JPEG of a configured camera, of an HTTP address that answers with one, or of any source."""
-    if source in cameras:
-        return trial(cameras[source], seconds=0.0).picture
     if source.startswith(("http://", "https://")) and (fetched := _fetch(source, timeout)):
         return fetched
-    config = CameraConfig(source=source, open_timeout=timeout, stale_after=timeout)
-    return trial(config, seconds=0.0).picture
+    config = cameras.get(source) or CameraConfig(source=source)
+    return trial(structs.replace(config, open_timeout=timeout, stale_after=timeout), seconds=0.0).picture
 
 
 def _fetch(url: str, timeout: float) -> bytes | None:

@@ -465,7 +465,7 @@ def test_no_starting_card(opening: Opening, film: Film) -> None:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A camera is judged, and trusted, from its second picture on."""
-    monkeypatch.setattr(capture_module, "JUDGE_AFTER", 0.0)
+    monkeypatch.setattr(capture_module, "REVIEW_AFTER", 0.0)
     monkeypatch.setattr(capture_module, "STABLE", 0.0)
 
 
