@@ -7,21 +7,18 @@ import cv2
 import numpy
 import pytest
 
+from tests.peers import peer
+
 NATIVE = Path(__file__).parent.parent / "bench" / "native"
 
 
 @pytest.fixture(scope="session")
 def fakecam() -> Path:
     """`libfakecam.so`, built here: a V4L2 camera by LD_PRELOAD, for machines whose kernel has none."""
+    for tool in ("make", "gcc"):
+        peer(tool, f"{tool} libc6-dev")
     subprocess.run(["make", "-C", NATIVE, "build/libfakecam.so"], check=True, capture_output=True)
     return NATIVE / "build" / "libfakecam.so"
-
-
-@pytest.fixture(scope="session")
-def mjload() -> Path:
-    """The load client of the benchmark, built here."""
-    subprocess.run(["make", "-C", NATIVE, "build/mjload"], check=True, capture_output=True)
-    return NATIVE / "build" / "mjload"
 
 
 @pytest.fixture(scope="session")
