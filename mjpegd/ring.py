@@ -50,7 +50,7 @@ class Ring:
 
         A frame that comes late, behind one of a higher `seq`, is dropped: time never runs backwards.
         """
-        with self._lock:  # the thread's frames, and a card that the loop had drawn
+        with self._lock:  # the capture thread's frames, and the starting card of a helper thread
             if self.newest is not None and frame.seq <= self.newest.seq:
                 return
             self._slots.append(frame)

@@ -54,7 +54,7 @@ PRIVILEGES = {
         *("log", "ring", "capture", "app", "probe"),
         *(
             f"sources.{name}"
-            for name in ("__init__", "base", "auto", "anycamera", "standin", "pattern", "v4l2", "ffmpeg")
+            for name in ("__init__", "base", "auto", "anycamera", "standin", "pattern", "pace", "v4l2", "ffmpeg")
         ),
     ),
 }

@@ -35,7 +35,7 @@ class Connection:
                 pass
             await self._close()
         except OSError:
-            tcp.reset(self._writer)
+            self.abort()
         except Exception:  # noqa: BLE001  (a bug costs one connection, not the daemon)
             log.get(viewer=self._peer).exception("connection broke down: this is a bug in mjpegd")
             self._writer.transport.abort()

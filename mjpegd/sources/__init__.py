@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mjpegd.config.schema import CameraConfig
 from mjpegd.sources import devices
-from mjpegd.sources.base import Source
+from mjpegd.sources.base import OpenSource, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,8 @@ def kind_of(spec: str) -> Kind:
 
 def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> Source:
     """Open what `spec` names; `SourceError` says in words why it cannot be."""
-    module = importlib.import_module(f"{__name__}.{kind_of(spec).module}")
-    source: Source = module.open_source(spec, camera, stop)
-    return source
+    opener: OpenSource = importlib.import_module(f"{__name__}.{kind_of(spec).module}").open_source
+    return opener(spec, camera, stop)
 
 
 def is_absent(spec: str) -> bool:

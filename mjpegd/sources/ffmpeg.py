@@ -14,6 +14,7 @@ from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import SourceError, SourceStalled
 from mjpegd.pixels import as_bytes
 from mjpegd.sources.base import Grab, Granted
+from mjpegd.sources.pace import Pace
 
 DEFAULT_FPS = 25.0
 """For files that do not tell their rate: FFmpeg's own default."""
@@ -43,18 +44,17 @@ class FFmpegSource:
     """An open `cv2.VideoCapture`; what has an end, a file, is paced by its own frame rate and begins again there."""
 
     def __init__(self, spec: str, camera: CameraConfig, stop: threading.Event) -> None:
-        self._spec, self._camera, self._stop = spec, camera, stop
+        self._spec, self._camera = spec, camera
         self._capture = _open(spec, camera)
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         width, height = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH), self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
         self._ends = "://" not in spec or self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
         self.granted = Granted(int(width), int(height), fps, "BGR", "file" if self._ends else "network")
-        self._period = 1 / (fps if 0 < fps <= FASTEST else DEFAULT_FPS)
-        self._due = monotonic()
+        self._pace = Pace(1 / (fps if 0 < fps <= FASTEST else DEFAULT_FPS), stop)
 
     def read(self) -> Grab | None:
         """The next picture: of a file when it is due, of a network source when it comes."""
-        if self._ends and self._paced():
+        if self._ends and self._pace.stopped():
             return None
         began = monotonic()
         done, image = self._capture.read()
@@ -70,12 +70,6 @@ class FFmpegSource:
     def close(self) -> None:
         """Close the file or connection."""
         self._capture.release()
-
-    def _paced(self) -> bool:
-        """Wait until the next picture is due; True if `stop` came first."""
-        now = monotonic()
-        self._due = max(self._due + self._period, now - self._period)
-        return self._stop.wait(max(0.0, self._due - now))
 
     def _ended(self, waited: float) -> SourceError:
         if self._ends:

@@ -10,6 +10,7 @@ import numpy
 from mjpegd.config.schema import CameraConfig
 from mjpegd.pixels import Pixels, as_bytes
 from mjpegd.sources.base import Grab, Granted
+from mjpegd.sources.pace import Pace
 
 _BARS = ((191, 191, 191), (0, 191, 191), (191, 191, 0), (0, 191, 0), (191, 0, 191), (0, 0, 191), (191, 0, 0))
 """SMPTE's order at 75 %: grey, yellow, cyan, green, magenta, red, blue (here in BGR)."""
@@ -21,21 +22,17 @@ def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> "Patt
 
 
 class PatternSource:
-    """Draws one picture each 1/fps seconds, on time rather than after a pause."""
+    """Draws one picture each 1/fps seconds."""
 
     def __init__(self, camera: CameraConfig, stop: threading.Event) -> None:
         self.granted = Granted(camera.width, camera.height, camera.fps, "BGR", "pattern")
-        self._stop = stop
-        self._period = 1 / camera.fps
-        self._due = monotonic() - self._period  # the first one at once
+        self._pace = Pace(1 / camera.fps, stop)
         self._number = 0
         self._background = _bars(camera.width, camera.height)
 
     def read(self) -> Grab | None:
         """The next picture, when it is due."""
-        now = monotonic()
-        self._due = max(self._due + self._period, now - self._period)
-        if self._stop.wait(max(0.0, self._due - now)):
+        if self._pace.stopped():
             return None
         self._number += 1
         taken = monotonic()
