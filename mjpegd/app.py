@@ -2,40 +2,62 @@
 
 import asyncio
 import gc
+import os
 import resource
+import secrets
 import signal
 import threading
-from time import monotonic
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from time import monotonic, monotonic_ns, time
 from typing import Any
 
 import uvloop
 
 from mjpegd import __version__, log
+from mjpegd.access import state
+from mjpegd.access.guard import Guard
+from mjpegd.access.shares import Shares
+from mjpegd.access.throttle import Throttle
+from mjpegd.access.tokens import Signer
 from mjpegd.camera import Cameras
 from mjpegd.config.schema import Config
+from mjpegd.errors import ConfigError
 from mjpegd.http.server import Server
-from mjpegd.http.site import Site
+from mjpegd.http.site import Reload, Site
 from mjpegd.masking import mask
+from mjpegd.supervisor import Supervisor, describe
+from mjpegd.systemd import Notifier, inherited_sockets, watchdog_interval
 
 GOODBYE = 0.6
 """Seconds that viewers have for their closing part: the whole end is to take less than one."""
 JOIN = 0.3
 """Seconds for all capture threads to end; one stuck in a library call is left behind, as a daemon thread."""
+AT_RESTART = (("server", "host"), ("server", "port"), ("server", "backlog"), ("server", "state"), ("log", None))
+"""What a reload cannot change: sections, or keys of them."""
+
+Read = Callable[[], Config]
+"""Reads the whole configuration from where it came from, checked; raises `ConfigError`."""
 
 
-def run(config: Config, flood: log.Flood) -> None:
+def run(read: Read, config: Config, flood: log.Flood, environment: Mapping[str, str]) -> None:
     """Serve until SIGINT or SIGTERM; `ConfigError` if it cannot listen."""
     _allow_many_files()
     threading.excepthook = _log_thread_death
-    uvloop.run(App(config, flood).serve())
+    uvloop.run(App(read, config, flood, environment).serve())
 
 
 class App:
     """One configured daemon."""
 
-    def __init__(self, config: Config, flood: log.Flood) -> None:
-        self._config = config
+    def __init__(self, read: Read, config: Config, flood: log.Flood, environment: Mapping[str, str]) -> None:
+        self._read, self._config = read, config
         self._flood = flood
+        self._notifier = Notifier(environment)
+        self._watchdog = watchdog_interval(environment, os.getpid())
+        self._inherited = inherited_sockets(environment, os.getpid())
+        self._signer = Signer(_secret(config, environment))
+        self._shares = Shares(_state(config, environment), self._signer)
         self._log = log.get()
 
     async def serve(self) -> None:
@@ -43,27 +65,83 @@ class App:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_loop_trouble)
         cameras = Cameras(self._config.camera, loop)
-        server = Server(Site(cameras, self._config.server))
-        stopping = _stop_on_signals(loop)
+        site = Site(cameras, self._config, Guard(self._config, self._shares, self._signer, Throttle(self._config)))
+        server = Server(site, self._inherited)
+        stopping, reloading = _stop_on_signals(loop), _reload_on_signal(loop)
         await server.start()
-        reporter = loop.create_task(_report_floods(self._flood), name="flood-report")
         for camera in cameras.values():
             camera.start()
         self._greet(server, cameras)
         _calm_collector()
+        chores = [
+            loop.create_task(_report_floods(self._flood), name="flood-report"),
+            loop.create_task(Supervisor(site, self._notifier, self._watchdog).run(), name="supervisor"),
+            loop.create_task(self._reloads(reloading, site, server), name="reload"),
+        ]
+        self._notifier.tell(READY=1)
         await stopping.wait()
         began = monotonic()
+        self._notifier.tell(STOPPING=1, STATUS="stopping")
+        for chore in chores:
+            chore.cancel()
         await _stop(server, cameras)
-        reporter.cancel()
         self._flood.report()
         self._log.info("stopped", seconds=round(monotonic() - began, 2))
 
+    async def _reloads(self, wanted: asyncio.Event, site: Site, server: Server) -> None:
+        while True:
+            await wanted.wait()
+            wanted.clear()
+            self._notifier.tell(RELOADING=1, MONOTONIC_USEC=monotonic_ns() // 1000)
+            try:
+                await self._reload(site, server)
+            except ConfigError as error:
+                site.reload = Reload(time(), tuple(error.problems))
+                for problem in error.problems:
+                    self._log.error("reload refused, nothing changed", problem=problem)
+            self._notifier.tell(READY=1, STATUS=describe(site))
+
+    async def _reload(self, site: Site, server: Server) -> None:
+        """Take over what changed; `ConfigError` before anything did."""
+        config, before = self._read(), site.config
+        server.renew_certificate(config)
+        late = tuple(_late(before, config))
+        site.config = config
+        site.guard = Guard(config, self._shares, self._signer, site.guard.throttle.adapt(config))
+        await site.cameras.apply(config.camera)
+        site.reload = Reload(time(), (), late)
+        self._log.info("configuration reloaded", cameras=len(config.camera), keys=len(config.key))
+        if late:
+            self._log.warning("some changes take effect at the next start", keys=" ".join(late))
+
     def _greet(self, server: Server, cameras: Cameras) -> None:
-        for host, port in server.addresses:
-            base = f"http://{_clickable(host)}:{port}"
+        for base in server.addresses:
             self._log.info("mjpegd listens", version=__version__, page=f"{base}/", stream=f"{base}/stream")
         for name, camera in cameras.items():
             self._log.info("opening camera", camera=name, source=mask(camera.config.source))
+
+
+def _state(config: Config, environment: Mapping[str, str]) -> Path:
+    return state.folder(config.server.state, environment, root=os.geteuid() == 0)
+
+
+def _secret(config: Config, environment: Mapping[str, str]) -> bytes:
+    """The secret of share links and logins; one for this run only where there is no place to keep it."""
+    try:
+        return state.secret(_state(config, environment))
+    except ConfigError as error:
+        log.get().warning("share links and logins end with this run", reason=str(error), hint="set server.state")
+        return secrets.token_bytes(state.SECRET_BYTES)
+
+
+def _late(before: Config, after: Config) -> Iterator[str]:
+    """The keys that differ and wait for a restart."""
+    for section, key in AT_RESTART:
+        old, new = getattr(before, section), getattr(after, section)
+        if (old != new) if key is None else getattr(old, key) != getattr(new, key):
+            yield section if key is None else f"{section}.{key}"
+    if bool(before.tls.certificate) != bool(after.tls.certificate):
+        yield "tls"
 
 
 def _allow_many_files() -> None:
@@ -102,6 +180,13 @@ def _stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
     return stopping
 
 
+def _reload_on_signal(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    """An event that SIGHUP sets; several that come while one is worked on are one."""
+    wanted = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, wanted.set)
+    return wanted
+
+
 async def _report_floods(flood: log.Flood) -> None:
     while True:
         await asyncio.sleep(flood.period)
@@ -117,9 +202,3 @@ async def _stop(server: Server, cameras: Cameras) -> None:
     for camera in cameras.values():
         if not camera.capture.join(max(0.0, deadline - monotonic())):
             log.get(camera=camera.name).warning("the source did not let go in time: left behind")
-
-
-def _clickable(host: str) -> str:
-    """A host as a browser takes it: every-address becomes loopback, IPv6 gets its brackets."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"[{host}]" if ":" in host else host

@@ -4,14 +4,19 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 
+from mjpegd import log
 from mjpegd.capture import Capture, State
 from mjpegd.config.schema import CameraConfig
 from mjpegd.frame import Frame
+from mjpegd.rendition import Look, Rendition
 from mjpegd.ring import Ring
 
 PATIENCE = 1.0
 """Seconds a camera may take to open before a card is shown in its place."""
+LET_GO = 5.0
+"""Seconds a source has to let go of its device before the one that follows it tries to open it."""
 
 
 @dataclass(slots=True)
@@ -66,8 +71,10 @@ class Camera:
         self.name = name
         self.config = config
         self.ring = Ring(loop)
-        self.capture = Capture(name, config, self.ring.publish)
+        self._ids = count(1)
+        self.capture = Capture(name, config, self.ring.publish, self._ids)
         self.audience = Audience()
+        self._renditions: dict[Look, Rendition] = {}
         self._loop = loop
         self._starting: asyncio.Task[None] | None = None
 
@@ -78,8 +85,40 @@ class Camera:
 
     def start(self) -> None:
         """Start the capture thread."""
+        if self._starting is not None:
+            self._starting.cancel()
         self.capture.start()
         self._starting = self._loop.create_task(self._announce_starting(), name=f"starting-{self.name}")
+
+    async def reopen(self, config: CameraConfig) -> None:
+        """Go on with another configuration: the viewers stay, and see the card or the next picture."""
+        before = self.capture
+        before.stop()
+        self.config = config
+        if not await asyncio.to_thread(before.join, LET_GO):
+            log.get(camera=self.name).warning("the source did not let go in time: left behind")
+        if not self.ring.closed:
+            self.capture = Capture(self.name, config, self.ring.publish, self._ids)
+            self.start()
+
+    @contextmanager
+    def watch(self, look: Look) -> Iterator[Ring]:
+        """The frames in that look, for as long as somebody wants them."""
+        if look == Look():
+            yield self.ring
+            return
+        rendition = self._renditions.get(look)
+        if rendition is None:
+            rendition = Rendition(self.name, self.ring, look, self.config.quality, self._loop)
+            self._renditions[look] = rendition
+        rendition.watchers += 1
+        try:
+            yield rendition.ring
+        finally:
+            rendition.watchers -= 1
+            if not rendition.watchers:
+                del self._renditions[look]
+                rendition.stop()
 
     def stop(self) -> None:
         """Ask the thread to end and let every viewer go."""
@@ -109,7 +148,20 @@ class Cameras(Mapping[str, Camera]):
     """Every camera by name, in the order of the configuration; the first is the default."""
 
     def __init__(self, configs: Mapping[str, CameraConfig], loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._cameras = {name: Camera(name, config, loop) for name, config in configs.items()}
+
+    async def apply(self, configs: Mapping[str, CameraConfig]) -> None:
+        """Add, remove and open again what differs from `configs`; the other cameras do not notice."""
+        before, self._cameras = self._cameras, {}
+        for name, config in configs.items():
+            self._cameras[name] = before.get(name) or Camera(name, config, self._loop)
+        for name in before.keys() - configs.keys():
+            before[name].stop()
+        for name in configs.keys() - before.keys():
+            self._cameras[name].start()
+        changed = [camera for name, camera in self._cameras.items() if camera.config != configs[name]]
+        await asyncio.gather(*(camera.reopen(configs[camera.name]) for camera in changed))
 
     def __getitem__(self, name: str) -> Camera:
         return self._cameras[name]

@@ -6,11 +6,10 @@ camera is there.
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import count
 from time import monotonic, time
 
 from mjpegd import jpeg, log, sources
@@ -28,6 +27,8 @@ LOOK_EVERY = 0.25
 """Seconds between two looks for a device node that is not there."""
 REVIEW_AFTER, REVIEW_EVERY = 5.0, 60.0
 """Seconds of pictures before the first look at how it goes, and between two looks."""
+GRACE = 10.0
+"""Seconds beyond its own time limits after which a call into a driver or a library is taken for stuck."""
 SLOW = 0.7
 """Share of the rate asked for below which the operator is told."""
 
@@ -80,7 +81,7 @@ def to_picture(grab: Grab, config: CameraConfig) -> jpeg.Picture:
 class Capture:
     """One camera's thread and what it counts. Only the thread writes; whoever reads sees a whole value."""
 
-    def __init__(self, name: str, config: CameraConfig, publish: Callable[[Frame], None]) -> None:
+    def __init__(self, name: str, config: CameraConfig, publish: Callable[[Frame], None], ids: Iterator[int]) -> None:
         self.status = Status(State.STARTING, time())
         self.granted: Granted | None = None
         self.kind = sources.kind_of(config.source).name
@@ -88,11 +89,12 @@ class Capture:
         self.rate, self.capture_time, self.encode_time = Rate(), Timing(), Timing()
         self._name, self._config, self._publish = name, config, publish
         self._spec = config.source
-        self._ids = count(1)
+        self._ids = ids
         self._size = self._last_shape = (config.width, config.height)
         self._stop = threading.Event()
         self._backoff = Backoff(config.retry_min, config.retry_max)
         self._live_from = self._last_good = self._review_at = 0.0
+        self._beat = monotonic()
         self._slow = False
         self._log = log.get(camera=name)
         self._thread = threading.Thread(target=self._run, name=f"capture-{name}", daemon=True)
@@ -110,6 +112,12 @@ class Capture:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def stuck(self) -> float:
+        """Seconds for which the thread has been held by a call that should have come back; 0 while it gets on."""
+        silent = monotonic() - self._beat
+        patience = self._config.open_timeout + self._config.stale_after + GRACE
+        return silent if silent > patience and self._thread.ident is not None and not self._stop.is_set() else 0.0
+
     def announce_starting(self) -> None:
         """Show a card while the first opening takes long. Draws it, so not for the loop's thread."""
         if self.status.state is State.STARTING:
@@ -119,6 +127,7 @@ class Capture:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            self._beat = monotonic()
             try:
                 error = self._session()
                 if error is not None:
@@ -133,6 +142,7 @@ class Capture:
             with closing(sources.open_source(self._spec, self._config, self._stop)) as source:
                 self._note_opened(source.granted)
                 while not self._stop.is_set():
+                    self._beat = monotonic()
                     self._step(source)
         except SourceError as error:
             return error
@@ -263,6 +273,7 @@ class Capture:
         until = monotonic() + self._backoff.pause()
         absent = sources.is_absent(self._spec)
         while (left := until - monotonic()) > 0 and not self._stop.wait(min(left, LOOK_EVERY)):
+            self._beat = monotonic()
             was_absent, absent = absent, sources.is_absent(self._spec)
             if was_absent and not absent:
                 self._backoff.reset()

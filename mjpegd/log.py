@@ -1,6 +1,7 @@
 """structlog, set up once: readable on a terminal, levels for journald under systemd, JSON elsewhere.
 
-A camera's lines carry `camera`, a viewer's `viewer`. No line ever holds a query string or a source's password: whoever
+A camera's lines carry `camera`, a viewer's `viewer`; under systemd they are fields of the journal (`journalctl
+CAMERA=porch`). No line ever holds a query string or a source's password: whoever
 logs a URL passes it through `masking.mask`, and the last processor before the renderer does it again for every value.
 """
 
@@ -9,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping
+from functools import partial
 from time import monotonic
 from typing import Any, TextIO, cast
 
@@ -16,6 +18,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from mjpegd.masking import mask
+from mjpegd.systemd import Journal, journal_entry
 
 Logger = FilteringBoundLogger
 
@@ -87,20 +90,37 @@ class _Sink:
             return
 
 
+class _JournalLogger:
+    """Hands entries to the journal; what it does not take goes to `stream` as a line."""
+
+    def __init__(self, journal: Journal, stream: TextIO) -> None:
+        self._journal = journal
+        self._lines = structlog.WriteLogger(stream)
+
+    def msg(self, entry: bytes, line: str) -> None:
+        """One entry, and the same as a line."""
+        if not self._journal.send(entry):
+            self._lines.msg(line)
+
+    debug = info = warning = error = exception = critical = msg
+
+
 def setup(level: str = "info", style: str = "auto", flood_period: float = 10.0, stream: TextIO = sys.stderr) -> Flood:
     """Configure structlog for the whole process. The caller calls `report()` of what is returned once a period."""
     flood = Flood(flood_period)
+    sink = cast("TextIO", _Sink(stream))
     style = _detect(stream) if style == "auto" else style
+    native = style == "journal" and _is_journal(stream)
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
             flood,
             structlog.processors.format_exc_info,
             _mask_values,  # behind the traceback, which may hold a URL too
-            *_RENDERERS[style](stream),
+            *([_journal_entry] if native else _RENDERERS[style](stream)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Sink(stream))),
+        logger_factory=partial(_JournalLogger, Journal(), sink) if native else structlog.WriteLoggerFactory(sink),
         cache_logger_on_first_use=True,
     )
     return flood
@@ -144,15 +164,32 @@ def _journal(stream: TextIO) -> list[Processor]:
 
 
 def _journal_line(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
-    """`<6>viewer left camera=porch`: journald takes the level from the prefix and stamps the time itself.
+    """`<6>viewer left camera=porch`: journald takes the level from the prefix and stamps the time itself."""
+    text, trace = _as_text(event)
+    return "\n".join(f"<{_PRIORITIES.get(method, 6)}>{line}" for line in (text, *trace.splitlines()))
 
-    Whatever a client put into its User-Agent stays on the one line: a line end of any kind would begin a forged one.
+
+def _journal_entry(
+    logger: Any, method: str, event: MutableMapping[str, Any]
+) -> tuple[tuple[bytes, str], dict[str, Any]]:
+    """The same with a field for each value, and the line for when the journal is not there."""
+    values = [(name, str(value)) for name, value in event.items() if name not in ("level", "event", "exception")]
+    line = _journal_line(logger, method, dict(event))
+    text, trace = _as_text(event)
+    message = f"{text}\n{trace}" if trace else text
+    priority = str(_PRIORITIES.get(method, 6))
+    fixed = [("message", message), ("priority", priority), ("syslog_identifier", "mjpegd")]
+    return (journal_entry([*fixed, *values]), line), {}
+
+
+def _as_text(event: MutableMapping[str, Any]) -> tuple[str, str]:
+    """One line of text and the traceback. Whatever a client put into its User-Agent stays on the one line: a line end
+    of any kind would begin a forged one.
     """
     event.pop("level", None)
     text, trace = event.pop("event"), event.pop("exception", "")
     pairs = "".join(f" {key}={value}" for key, value in event.items())
-    first = " ".join(f"{text}{pairs}".splitlines())
-    return "\n".join(f"<{_PRIORITIES.get(method, 6)}>{line}" for line in (first, *trace.splitlines()))
+    return " ".join(f"{text}{pairs}".splitlines()), trace
 
 
 _RENDERERS = {"console": _console, "json": _json, "journal": _journal}

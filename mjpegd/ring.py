@@ -35,6 +35,9 @@ class Ring:
         self.newest: Frame | None = None
         """The frame published last, by any thread."""
         self.closed = False
+        self.position = 0
+        """How many frames had been published when the one that waiters are shown now was: gaps are what was skipped."""
+        self._published = 0
         self._loop = loop
         self._lock = threading.Lock()
         self._slots: deque[Frame] = deque(maxlen=slots)
@@ -55,6 +58,7 @@ class Ring:
                 return
             self._slots.append(frame)
             self.newest = frame
+            self._published += 1
         if self._waiters and not self._announcing:
             self._announcing = True
             self._loop.call_soon_threadsafe(self._wake)
@@ -99,8 +103,9 @@ class Ring:
             self.wakeup.add(self._woken - self._announced.ready)
 
     def _announce(self) -> None:
-        frame = self.newest
-        if frame is not self._announced:
+        if self.newest is not self._announced:
+            with self._lock:
+                frame, self.position = self.newest, self._published
             self._announced = frame
             self._woken = monotonic()
             self._release(None if self.closed else frame)

@@ -1,11 +1,14 @@
 """A real mjpegd in a process of its own, as the system tests use it."""
 
+import atexit
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +19,10 @@ from typing import Any, Self
 SECONDS = float(os.environ.get("TEST_SECONDS", "1"))
 """Every patience in the tests is a multiple of this: set it to 3 on a slow machine."""
 
+STATE = tempfile.mkdtemp(prefix="mjpegd-state-")
+"""Where the daemons of one test run keep what outlives them."""
+atexit.register(shutil.rmtree, STATE, ignore_errors=True)
+
 JsonDict = dict[str, Any]
 
 
@@ -24,7 +31,8 @@ RUN = (sys.executable, "-m", "mjpegd", "run")
 
 def surroundings() -> dict[str, str]:
     """The environment without an operator's own settings for mjpegd."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MJPEGD_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MJPEGD_")}
+    return {**kept, "STATE_DIRECTORY": STATE}
 
 
 class Daemon:

@@ -7,7 +7,7 @@ When the script is at its end, `done` is set and the source waits.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 from time import monotonic, time
 from typing import Final, Literal
@@ -96,7 +96,7 @@ class Set:
         self.script = script
         self.frames: list[Frame] = []
         self.seen: list[Status] = []
-        self.capture = Capture("porch", config, self.frames.append)
+        self.capture = Capture("porch", config, self.frames.append, count(1))
         script.look = lambda: self.seen.append(self.capture.status)
 
     def play(self) -> None:

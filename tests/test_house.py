@@ -21,14 +21,15 @@ ROOT = Path(__file__).parent.parent
 HOUSE, TESTS = ROOT / "mjpegd", ROOT / "tests"
 
 FLOORS = (
-    ("mjpegd", "errors", "frame", "timing", "masking"),
+    ("mjpegd", "errors", "frame", "timing", "masking", "systemd"),
     ("log", "jpeg", "wire"),
     ("config", "ring"),
-    ("sources", "pixels"),
-    ("capture",),
+    ("sources", "pixels", "access", "recipes"),
+    ("capture", "rendition"),
     ("camera",),
     ("http",),
-    ("app", "probe"),
+    ("supervisor", "probe"),
+    ("app",),
     ("cli",),
     ("__main__",),
 )
@@ -40,16 +41,20 @@ DOOR = frozenset({"sources", "pixels"})
 
 PRIVILEGES = {
     "cv2": ("pixels", "sources.pattern", "sources.ffmpeg"),
-    "fcntl": ("sources.v4l2",),
+    "fcntl": ("sources.v4l2", "http.tcp"),
     "mmap": ("sources.v4l2",),
     "call_soon_threadsafe": ("ring",),
-    "print": ("cli",),
+    "print": ("cli.__init__", "cli.serve", "cli.look", "cli.access", "cli.recipe"),
     "sys.exit": ("__main__",),
-    "os.environ": ("log", "cli", "sources.ffmpeg"),
+    "os.environ": ("log", "cli.common", "cli.serve", "cli.access", "sources.ffmpeg"),
     "os.getenv": (),
     "subprocess": (),
-    "asyncio": ("ring", "camera", "http.connection", "http.live", "http.server", "http.snapshot", "http.tcp", "app"),
-    "socket": ("http.tcp",),
+    "asyncio": (
+        *("ring", "rendition", "camera", "access.guard", "supervisor", "app"),
+        *(f"http.{name}" for name in ("connection", "live", "server", "snapshot", "tcp")),
+    ),
+    "socket": ("systemd", "http.tcp", "http.server"),
+    "ssl": ("http.tls", "http.server"),
     "threading": (
         *("log", "ring", "capture", "app", "probe"),
         *(

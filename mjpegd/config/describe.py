@@ -8,21 +8,23 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
-from mjpegd.config.schema import SECTIONS, Config
-from mjpegd.masking import mask
+from mjpegd.config.schema import NAMED, SECTIONS, Config
+from mjpegd.masking import MASK, mask
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One configuration key. `expected` is its type and range in words."""
+    """One configuration key. `expected` is its type and range in words, `many` says that it is a list."""
 
     name: str
     type: Any
     expected: str
     default: Any
     about: str
+    secret: bool
+    many: bool
 
 
 def keys_of(struct: type[msgspec.Struct]) -> Iterator[Key]:
@@ -30,7 +32,10 @@ def keys_of(struct: type[msgspec.Struct]) -> Iterator[Key]:
     for field in msgspec.structs.fields(struct):
         kind, metas = _unwrap(field.type)
         about = next((meta.description for meta in reversed(metas) if meta.description), "")
-        yield Key(field.encode_name, field.type, _expected(kind, metas), field.default, about)
+        extra = {name: value for meta in metas for name, value in (meta.extra or {}).items()}
+        expected = extra.get("expected") or _expected(kind, metas)
+        secret, many = extra.get("secret", False), get_origin(kind) is tuple
+        yield Key(field.encode_name, field.type, expected, field.default, about, secret, many)
 
 
 def _unwrap(annotation: Any) -> tuple[Any, list[msgspec.Meta]]:
@@ -45,6 +50,9 @@ def _unwrap(annotation: Any) -> tuple[Any, list[msgspec.Meta]]:
 def _expected(kind: Any, metas: list[msgspec.Meta]) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
+    if get_origin(kind) is tuple:
+        inner, inner_metas = _unwrap(get_args(kind)[0])
+        return "a list of " + _expected(inner, inner_metas).removeprefix("one of ")
     bounds = {
         name: getattr(meta, name) for meta in metas for name in ("gt", "ge", "le") if getattr(meta, name) is not None
     }
@@ -54,18 +62,23 @@ def _expected(kind: Any, metas: list[msgspec.Meta]) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """A scalar as TOML writes it: as JSON does, but for surrogate pairs and DEL."""
+    """A scalar or a list as TOML writes it: as JSON does, but for surrogate pairs and DEL."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+ABSENT = frozenset({"key"})
+"""Tables that the example shows as comments: without keys of one's own there are none."""
 
 
 def example() -> str:
     """`mjpegd.toml`: every key with its default and a comment."""
     blocks = [_EXAMPLE_HEAD]
     for section, struct in SECTIONS.items():
-        title = "camera.cam" if section == "camera" else section
-        lines = [f"# {line}" for line in inspect.getdoc(struct).splitlines()] + [f"[{title}]"]  # type: ignore[union-attr]
+        title = f"{section}.{NAMED[section]}" if section in NAMED else section
+        mute = "#" if section in ABSENT else ""
+        lines = [f"# {line}" for line in inspect.getdoc(struct).splitlines()] + [f"{mute}[{title}]"]  # type: ignore[union-attr]
         for key in keys_of(struct):
-            lines += [f"# {key.about} ({key.expected})", f"{key.name} = {toml_value(key.default)}"]
+            lines += [f"# {key.about} ({key.expected})", f"{mute}{key.name} = {toml_value(key.default)}"]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
 
@@ -79,15 +92,21 @@ _EXAMPLE_HEAD = """\
 
 
 def effective(config: Config) -> str:
-    """The configuration in force as TOML, passwords in source URLs masked."""
+    """The configuration in force as TOML, secrets and passwords in source URLs masked."""
     blocks = []
-    for section in ("server", "log"):
-        blocks.append(_table(section, getattr(config, section)))
-    blocks += [_table(f"camera.{name}", camera) for name, camera in config.camera.items()]
+    for section in SECTIONS:
+        values = getattr(config, section)
+        tables = {f"{section}.{name}": each for name, each in values.items()} if section in NAMED else {section: values}
+        blocks += [_table(title, struct) for title, struct in tables.items()]
     return "\n\n".join(blocks) + "\n"
 
 
 def _table(title: str, struct: msgspec.Struct) -> str:
-    values = msgspec.structs.asdict(struct).items()
-    rows = [f"{name} = {toml_value(mask(value) if isinstance(value, str) else value)}" for name, value in values]
+    rows = [f"{key.name} = {toml_value(_shown(key, getattr(struct, key.name)))}" for key in keys_of(type(struct))]
     return "\n".join([f"[{title}]", *rows])
+
+
+def _shown(key: Key, value: Any) -> Any:
+    if key.secret:
+        return MASK if value else ""
+    return mask(value) if isinstance(value, str) else value

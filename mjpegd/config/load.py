@@ -1,9 +1,10 @@
-"""Configuration from its layers: defaults, then file, then environment, then `--set`.
+"""Configuration from its layers: defaults, then file, then credentials, then environment, then `--set`.
 
 A layer is a list of `Entry`: dotted key, value, and the place it came from. Later entries win key by key, and each one
 is checked by itself, so that every problem is reported at once and none without its place.
 """
 
+import datetime
 import difflib
 import re
 import tomllib
@@ -14,10 +15,12 @@ from typing import Any
 
 import msgspec
 
-from mjpegd.config.describe import keys_of
-from mjpegd.config.schema import CAMERA_NAME, SECTIONS, USB_SPEC, CameraConfig, Config, LogConfig, ServerConfig
+from mjpegd.config import credentials
+from mjpegd.config.check import contradictions
+from mjpegd.config.describe import Key, keys_of
+from mjpegd.config.schema import NAME, NAMED, SECTIONS, Config
 from mjpegd.errors import ConfigError
-from mjpegd.masking import mask
+from mjpegd.masking import MASK, mask
 
 ENVIRONMENT_PREFIX = "MJPEGD_"
 SEARCH_PATH = (Path("mjpegd.toml"), Path("/etc/mjpegd/mjpegd.toml"))
@@ -27,7 +30,7 @@ LONGEST_SHOWN = 60
 """Characters of an offending value that an error repeats."""
 
 Values = dict[tuple[str, ...], dict[str, Any]]
-"""Checked values: section, or `camera` and a name, to keys."""
+"""Checked values: section, or a named table such as `camera` and its name, to keys."""
 
 _TABLE_HEADER = re.compile(r"\s*\[([^\[\]]+)\]")
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
@@ -46,18 +49,20 @@ class Entry:
 def load(file: Path | None = None, environment: Mapping[str, str] | None = None, sets: Sequence[str] = ()) -> Config:
     """Build the configuration; raise `ConfigError` with every problem found in any layer."""
     problems: list[str] = []
+    environment = environment or {}
     layers = (
         *_file_entries(file, problems),
-        *_environment_entries(environment or {}),
+        *(entry for each in credentials.files(environment) for entry in _file_entries(each, problems)),
+        *_environment_entries(environment),
         *_set_entries(sets, problems),
     )
     values: Values = {}
     places: dict[tuple[str, ...], str] = {}
     for entry in layers:
-        _apply(entry, values, problems)
+        _apply(entry, environment, values, problems)
         places[entry.path] = entry.place
     config = _build(values)
-    problems += _contradictions(config, places)
+    problems += contradictions(config, places)
     if problems:
         raise ConfigError([mask(problem) for problem in problems])
     return config
@@ -125,45 +130,52 @@ def _set_entries(sets: Iterable[str], problems: list[str]) -> Iterator[Entry]:
             problems.append(f"--set {item}: write --set section.key=value")
 
 
-def _apply(entry: Entry, values: Values, problems: list[str]) -> None:
+def _apply(entry: Entry, environment: Mapping[str, str], values: Values, problems: list[str]) -> None:
     """Check one entry against the schema and put it into `values`, or add a line to `problems`."""
     try:
-        section, key = _locate(entry)
+        section, name = _locate(entry)
+        table = values.setdefault(section, {})
+        if name is not None:
+            key = _known(section[0], name, entry)
+            table[name] = credentials.resolve(_converted(entry, key), section[0], key, environment)
     except ValueError as problem:
         problems.append(f"{entry.place}: {problem}")
-        return
-    if key is None:
-        values.setdefault(section, {})
-        return
-    struct = SECTIONS[section[0]]
-    known = {known.name: known for known in keys_of(struct)}
-    if key not in known:
-        problems.append(f"{entry.place}: unknown key {'.'.join(entry.path)}{_hint(key, known)}")
-        return
+
+
+def _known(section: str, name: str, entry: Entry) -> Key:
+    known = {key.name: key for key in keys_of(SECTIONS[section])}
+    if name not in known:
+        raise ValueError(f"unknown key {'.'.join(entry.path)}{_hint(name, known)}")
+    return known[name]
+
+
+def _converted(entry: Entry, key: Key) -> Any:
+    """The value as the key's type, or `ValueError`. A list from outside a file is `a,b`; files may hold dates."""
+    value = entry.value
+    if entry.text and key.many:
+        value = [item.strip() for item in value.split(",") if item.strip()]
+    if isinstance(value, datetime.date):
+        value = value.isoformat()
     try:
-        values.setdefault(section, {})[key] = msgspec.convert(entry.value, known[key].type, strict=not entry.text)
+        return msgspec.convert(value, key.type, strict=not entry.text)
     except msgspec.ValidationError:
-        problems.append(
-            f"{entry.place}: {'.'.join(entry.path)} must be {known[key].expected}, not {_shown(entry.value)}"
-        )
+        shown = MASK if key.secret else _shown(entry.value)
+        raise ValueError(f"{'.'.join(entry.path)} must be {key.expected}, not {shown}") from None
 
 
 def _locate(entry: Entry) -> tuple[tuple[str, ...], str | None]:
-    """The section an entry belongs to and its key there; None for a camera's empty table. `ValueError` if nowhere."""
+    """The table an entry belongs to and its key there; None for an empty table. `ValueError` if nowhere."""
     section, *rest = entry.path
     if section not in SECTIONS:
         raise ValueError(f"unknown section {section}{_hint(section, SECTIONS)}")
-    if section != "camera":
-        if len(rest) == 1:
-            return (section,), rest[0]
-        if not rest and entry.value == {}:
-            return (section,), None
-        raise ValueError(f"{'.'.join(entry.path)} is not a key: write {section}.KEY")
-    if not rest or len(rest) > 2 or (len(rest) == 1 and entry.value != {}):
-        raise ValueError(f"{'.'.join(entry.path)} is not a camera's key: write camera.NAME.KEY")
-    if not re.fullmatch(CAMERA_NAME, rest[0]):
-        raise ValueError(f"camera name {rest[0]!r} must be 1 to 32 of a-z, 0-9, _ and -, beginning with a-z or 0-9")
-    return (section, rest[0]), rest[1] if len(rest) == 2 else None
+    depth = 1 if section in NAMED else 0
+    whole = len(rest) == depth and entry.value == {}
+    if not whole and len(rest) != depth + 1:
+        wanted = f"{section}.NAME.KEY" if depth else f"{section}.KEY"
+        raise ValueError(f"{'.'.join(entry.path)} is not a key: write {wanted}")
+    if depth and not re.fullmatch(NAME, rest[0]):
+        raise ValueError(f"{section} name {rest[0]!r} must be 1 to 32 of a-z, 0-9, _ and -, beginning with a-z or 0-9")
+    return (section, *rest[:depth]), None if whole else rest[-1]
 
 
 def _hint(word: str, known: Iterable[str]) -> str:
@@ -178,20 +190,11 @@ def _shown(value: Any) -> str:
 
 
 def _build(values: Values) -> Config:
-    cameras = {path[1]: CameraConfig(**keys) for path, keys in values.items() if path[0] == "camera"}
-    server = ServerConfig(**values.get(("server",), {}))
-    log = LogConfig(**values.get(("log",), {}))
-    return Config(server, log, cameras) if cameras else Config(server, log)
-
-
-def _contradictions(config: Config, places: Mapping[tuple[str, ...], str]) -> Iterator[str]:
-    """What a value's type and range do not show."""
-    for name, camera in config.camera.items():
-        if camera.retry_max < camera.retry_min:
-            place = places.get(("camera", name, "retry_max")) or places[("camera", name, "retry_min")]
-            yield f"{place}: camera.{name}.retry_max ({camera.retry_max}) is less than retry_min ({camera.retry_min})"
-        if camera.source.startswith("usb:") and not USB_SPEC.fullmatch(camera.source):
-            yield (
-                f"{places['camera', name, 'source']}: camera.{name}.source must be usb:VID:PID or usb:VID:PID:SERIAL, "
-                f"as in usb:046d:0825, not {camera.source!r}"
-            )
+    sections: dict[str, Any] = {}
+    for (section, *name), keys in values.items():
+        struct = SECTIONS[section](**keys)
+        if name:
+            sections.setdefault(section, {})[name[0]] = struct
+        else:
+            sections[section] = struct
+    return Config(**sections)

@@ -10,21 +10,28 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-CAMERA_NAME = r"[a-z0-9][a-z0-9_-]{0,31}"
-"""Safe as it is in a URL, a log line, a header and an environment variable's lower-cased name."""
+NAME = r"[a-z0-9][a-z0-9_-]{0,31}"
+"""Of a camera or a key. Safe as it is in a URL, a log line, a header and an environment variable's lower-cased name."""
 
 USB_SPEC = re.compile(r"usb:(?P<vendor>[0-9a-f]{4}):(?P<product>[0-9a-f]{4})(?::(?P<serial>.+))?", re.IGNORECASE)
 """A V4L2 camera by its USB identity: `usb:046d:0825`, `usb:046d:0825:4C2A91E0`."""
 
+SCOPES = ("view", "snapshot", "push", "control", "admin")
+"""What a key may allow: to watch, to take single pictures, to send pictures, to steer cameras, and all of it."""
+
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
+Scopes = tuple[Literal["view", "snapshot", "push", "control", "admin"], ...]
+Texts = tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...]
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How it listens, and how long it waits for clients."""
+    """How it listens, and what it believes of who comes."""
 
-    host: Annotated[str, Meta(min_length=1, description="Address to listen on; 0.0.0.0 or :: for every one.")] = (
-        "127.0.0.1"
-    )
+    host: Annotated[
+        str,
+        Meta(min_length=1, description="Address to listen on; 0.0.0.0 or :: for every one; unix:/PATH for a socket."),
+    ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one and prints it.")] = 8080
     backlog: Annotated[int, Meta(ge=1, le=65535, description="Connections the kernel holds until we accept them.")] = (
         512
@@ -33,7 +40,101 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
         float,
         Meta(gt=0, le=60, description="Seconds after which a still picture is sent again; Home Assistant waits 10."),
     ] = 5.0
-    head_timeout: Annotated[Seconds, Meta(description="Seconds a client has to send a whole request head.")] = 10.0
+    base_path: Annotated[
+        str,
+        Meta(
+            pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+            description="Path that a proxy puts in front of ours and does not take away, as in /cams.",
+            extra={"expected": "a path as /cams, without a slash at its end"},
+        ),
+    ] = ""
+    public_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^/?#\s@]+)?$",
+            description="How people reach it, for share links: https://cam.example.org.",
+            extra={"expected": "http:// or https:// and a host, without a path"},
+        ),
+    ] = ""
+    trusted_proxies: Annotated[
+        Texts,
+        Meta(description="Addresses or networks whose X-Forwarded-* headers are believed; unix for local sockets."),
+    ] = ("127.0.0.0/8", "::1", "unix")
+    allowed_hosts: Annotated[
+        Texts,
+        Meta(description="Host names that requests may ask for, against DNS rebinding; *.NAME too. Empty allows all."),
+    ] = ()
+    cors_origins: Annotated[
+        Texts, Meta(description="Origins whose scripts may read pictures and data: https://dash.example.org, or *.")
+    ] = ()
+    state: Annotated[
+        str, Meta(description="Folder for what outlives a restart (share links); empty for the system's usual place.")
+    ] = ""
+
+
+class TlsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """HTTPS, version 1.2 or later, if both are given; read again at a reload."""
+
+    certificate: Annotated[
+        str, Meta(description="PEM file with the certificate and its chain; or credential:NAME.")
+    ] = ""
+    key: Annotated[str, Meta(description="PEM file with the private key; or credential:NAME.")] = ""
+
+
+class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may look without a key, and what guessing costs."""
+
+    anonymous: Annotated[
+        Scopes, Meta(description="Scopes given to everybody. Needed to listen beyond loopback without any key.")
+    ] = ()
+    failures: Annotated[
+        int, Meta(ge=1, le=1000, description="Wrong keys from one address before it is locked out.")
+    ] = 10
+    lockout: Annotated[
+        Seconds, Meta(description="Seconds of the first lock-out; each further one is twice as long, to an hour.")
+    ] = 60.0
+    session: Annotated[float, Meta(gt=0, le=31_536_000, description="Seconds that a login on the page lasts.")] = (
+        2_592_000.0
+    )
+
+
+class KeyConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A key and what it opens. `mjpegd key NAME` makes one. Keep it out of files that everybody may read."""
+
+    secret: Annotated[
+        str,
+        Meta(
+            description="The key, 8 characters at least; or sha256:HEX of it; or credential:NAME.",
+            extra={"secret": True},
+        ),
+    ] = ""
+    scopes: Annotated[Scopes, Meta(description="What it allows; admin allows all.")] = ("view", "snapshot")
+    cameras: Annotated[Texts, Meta(description="Names of the cameras it is for; empty for every one.")] = ()
+    expires: Annotated[
+        str, Meta(description="Date or time after which it is void: 2027-01-31, 2027-01-31T12:00:00Z.")
+    ] = ""
+
+
+class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one client, and all of them, may take."""
+
+    viewers: Annotated[Count, Meta(description="Viewers in all; 0 for no limit.")] = 4000
+    viewers_per_camera: Annotated[Count, Meta(description="Viewers of one camera; 0 for no limit.")] = 0
+    viewers_per_address: Annotated[Count, Meta(description="Viewers from one address; 0 for no limit.")] = 1000
+    viewers_per_key: Annotated[Count, Meta(description="Viewers with one key; 0 for no limit.")] = 0
+    duration: Annotated[
+        float, Meta(ge=0, le=31_536_000, description="Seconds after which a stream is ended; 0 for never.")
+    ] = 0.0
+    requests_per_second: Annotated[
+        float, Meta(ge=0, le=1_000_000, description="Requests from one address in a second, lasting; 0 for no limit.")
+    ] = 200.0
+    burst: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Requests that one address may make at once before the rate counts.")
+    ] = 2000
+    head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576, description="Longest request head, in bytes.")] = 16384
+    head_fields: Annotated[int, Meta(ge=4, le=1000, description="Most header fields in a request.")] = 100
+    body_bytes: Annotated[int, Meta(ge=64, le=1_048_576, description="Longest request body, in bytes.")] = 16384
+    head_timeout: Annotated[Seconds, Meta(description="Seconds a client has to send a whole request.")] = 10.0
     idle_timeout: Annotated[Seconds, Meta(description="Seconds a kept-alive connection may stay silent.")] = 75.0
     stall_timeout: Annotated[
         Seconds, Meta(description="Seconds a viewer may take nothing of a frame before it is cut.")
@@ -86,9 +187,23 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """All of it. Without any `camera` table there is one camera, `cam`, with every default."""
 
     server: ServerConfig = field(default_factory=ServerConfig)
+    tls: TlsConfig = field(default_factory=TlsConfig)
+    auth: AuthConfig = field(default_factory=AuthConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
     log: LogConfig = field(default_factory=LogConfig)
     camera: dict[str, CameraConfig] = field(default_factory=lambda: {"cam": CameraConfig()})
+    key: dict[str, KeyConfig] = field(default_factory=dict)
 
 
-SECTIONS: Mapping[str, type[Struct]] = {"server": ServerConfig, "log": LogConfig, "camera": CameraConfig}
-"""The tables of the file; those under `camera` have a name each."""
+SECTIONS: Mapping[str, type[Struct]] = {
+    "server": ServerConfig,
+    "tls": TlsConfig,
+    "auth": AuthConfig,
+    "limits": LimitsConfig,
+    "log": LogConfig,
+    "camera": CameraConfig,
+    "key": KeyConfig,
+}
+"""The tables of the file."""
+NAMED = {"camera": "cam", "key": "wall"}
+"""Those that hold one table for each name, and the name in the example."""

@@ -5,13 +5,17 @@ share is bounded by TCP_NOTSENT_LOWAT (see `tcp`). So a slow viewer skips whole 
 """
 
 import asyncio
+from collections.abc import Mapping
+from contextlib import ExitStack
 from time import monotonic, time
+from typing import Any
 
 from mjpegd import log
 from mjpegd.camera import Tally
-from mjpegd.config.schema import ServerConfig
+from mjpegd.config.schema import Config
 from mjpegd.frame import Frame
 from mjpegd.http import tcp
+from mjpegd.http.clients import Clients
 from mjpegd.http.response import Play
 from mjpegd.wire.conditional import http_date
 from mjpegd.wire.http import render_head
@@ -22,7 +26,7 @@ PROBE_AFTER = 0.1
 """How often a frame is sent once more to a client whose FIN came, and the seconds between."""
 
 
-def stream_head() -> bytes:
+def stream_head(more: Mapping[str, str]) -> bytes:
     """The head of every stream: never cached, never buffered by nginx, delimited by the connection's end."""
     return render_head(
         200,
@@ -34,9 +38,10 @@ def stream_head() -> bytes:
             ("Pragma", "no-cache"),
             ("Connection", "close"),
             ("X-Accel-Buffering", "no"),
-            ("Vary", "Accept"),
+            ("Vary", "Accept, Origin" if "Vary" in more else "Accept"),
             ("X-Content-Type-Options", "nosniff"),
             ("Cross-Origin-Resource-Policy", "cross-origin"),
+            *((name, value) for name, value in more.items() if name != "Vary"),
         ),
     )
 
@@ -45,66 +50,125 @@ class Viewer:
     """An open stream on one connection; `play` returns when it is over.
 
     A viewer that keeps up lives in `show`, called by the ring once a frame. Its coroutine sleeps until the viewer falls
-    behind, leaves, or is sent home.
+    behind, leaves, or is sent home. `number` and `asked` are how others know it.
     """
 
     __slots__ = (
         "_attention",
+        "_began",
         "_camera",
-        "_clock",
+        "_dismissed",
         "_early",
+        "_fps",
         "_frame",
         "_heartbeat",
         "_interval",
         "_log",
+        "_marked",
         "_probes",
         "_profile",
         "_reader",
+        "_ring",
+        "_sent",
         "_seq",
+        "_shown",
         "_stall",
         "_tally",
         "_transport",
         "_writer",
+        "asked",
+        "number",
     )
 
     def __init__(
-        self, play: Play, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, settings: ServerConfig, peer: str
+        self, play: Play, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, config: Config, peer: str
     ) -> None:
-        self._camera, self._profile = play.camera, play.profile
+        self.asked, self.number = play, 0
+        self._camera, self._profile, self._ring = play.camera, play.profile, play.camera.ring
         self._reader, self._writer, self._transport = reader, writer, writer.transport
-        self._clock = asyncio.get_running_loop().time
-        self._stall, self._heartbeat = settings.stall_timeout, settings.heartbeat
+        self._stall, self._heartbeat = config.limits.stall_timeout, config.server.heartbeat
         self._early = min(play.repeat_after or self._heartbeat, self._heartbeat)
         self._interval = self._early
         self._log = log.get(camera=play.camera.name, viewer=peer, agent=play.agent[:120], profile=play.profile.name)
         self._tally = Tally()
         self._attention = asyncio.Event()
-        newest = play.camera.ring.newest
-        self._seq = newest.seq - 1 if newest is not None else 0
         self._frame: Frame | None = None
-        self._probes = 0
+        self._probes = self._seq = self._shown = 0
+        self._dismissed = ""
+        self._began = self._sent = monotonic()
+        self._marked, self._fps = (self._began, 0), 0.0
 
-    async def play(self) -> None:
-        """Send the head, then frames until the client leaves, stalls, or the camera's ring is closed."""
-        began = monotonic()
+    async def play(self, clients: Clients, config: Config, headers: Mapping[str, str]) -> None:
+        """Send the head, then frames until the client leaves, stalls, or the camera's ring is closed.
+
+        Raises `HttpError`, before anything is sent, if there is no room.
+        """
+        self.number = clients.enter(self, config.limits)
+        with ExitStack() as stack:
+            stack.callback(clients.leave, self)
+            self._ring = stack.enter_context(self._camera.watch(self.asked.look))
+            self._tally = stack.enter_context(self._camera.audience.seat())
+            if config.limits.duration:
+                loop = asyncio.get_running_loop()
+                stack.callback(loop.call_later(config.limits.duration, self.dismiss, "timed out").cancel)
+            await self._run(headers)
+
+    async def _run(self, headers: Mapping[str, str]) -> None:
         self._transport.set_write_buffer_limits(high=0)
         watcher = asyncio.create_task(self._watch(), name="viewer-watch")
         reason = "left"
         try:
-            with self._camera.audience.seat() as self._tally:
-                self._writer.write(stream_head() + self._profile.opening)
-                reason = await self._attend()
+            self._writer.write(stream_head(headers) + self._profile.opening)
+            reason = await self._attend()
         except OSError:
-            reason = "cut" if self._camera.ring.closed else "left"
+            reason = "cut" if self._ring.closed else "left"
         finally:
             watcher.cancel()
-            self._camera.ring.leave(self)
-            lasted, tally = round(monotonic() - began, 1), self._tally
-            self._log.info(f"viewer {reason}", seconds=lasted, frames=tally.frames, skipped=tally.skipped)
+            self._ring.leave(self)
+            lasted, tally = round(monotonic() - self._began, 1), self._tally
+            text = f"viewer {self._dismissed or reason}"
+            self._log.info(text, seconds=lasted, frames=tally.frames, skipped=tally.skipped)
+
+    def dismiss(self, reason: str) -> None:
+        """End it from outside: in order if it keeps up, at once if it does not."""
+        self._dismissed = reason
+        if self._transport.get_write_buffer_size():
+            tcp.reset(self._writer)
+        self._attention.set()
+
+    def waiting(self) -> float:
+        """Seconds for which a frame has been under way to it without getting through; 0 if it keeps up."""
+        return monotonic() - self._sent if self._transport.get_write_buffer_size() else 0.0
+
+    def mark(self) -> None:
+        """Note how far it has come: the rate is that between the last two marks."""
+        (before, frames), now = self._marked, monotonic()
+        self._marked = (now, self._tally.frames)
+        self._fps = (self._tally.frames - frames) / max(now - before, 1e-3)
+
+    def report(self) -> dict[str, Any]:
+        """What `/clients` shows of it."""
+        asked, tally, frame = self.asked, self._tally, self._frame
+        return {
+            "id": self.number,
+            "address": asked.caller.address,
+            "agent": asked.agent,
+            "key": asked.principal.name,
+            "camera": self._camera.name,
+            "rendition": asked.look.name,
+            "profile": self._profile.name,
+            "age": round(monotonic() - self._began, 1),
+            "fps": round(self._fps, 1),
+            "frames": tally.frames,
+            "skipped": tally.skipped,
+            "bytes": tally.bytes,
+            "backlog": tcp.backlog(self._writer),
+            "latency": round((self._sent - frame.taken) * 1000, 1) if frame is not None else None,
+        }
 
     def show(self, frame: Frame | None) -> None:
         """Send the newest frame, or the last one again; the hottest lines of the daemon."""
-        transport, ring = self._transport, self._camera.ring
+        transport, ring = self._transport, self._ring
         if transport.is_closing() or ring.closed:  # uvloop raises RuntimeError on a write to a closed transport
             self._attention.set()
             return
@@ -115,28 +179,30 @@ class Viewer:
             transport.write(part)
             tally = self._tally
             tally.frames += 1
-            tally.skipped += frame.seq - self._seq - 1
+            tally.skipped += ring.position - (self._shown or ring.position - 1) - 1
             tally.bytes += len(part)
-            self._frame, self._seq = frame, frame.seq
+            self._frame, self._seq, self._shown = frame, frame.seq, ring.position
             self._interval = PROBE_AFTER if self._probes else self._early
+        self._sent = now = monotonic()
         if transport.get_write_buffer_size() or transport.is_closing():
             self._attention.set()
         else:
-            ring.ask(self, self._seq, self._clock() + self._interval)
+            ring.ask(self, self._seq, now + self._interval)
 
     async def _attend(self) -> str:
         """What a viewer needs beside frames: patience while it is behind, and an end; returns why it ended."""
-        ring, transport = self._camera.ring, self._transport
+        ring, transport = self._ring, self._transport
         while not transport.is_closing():
             if transport.get_write_buffer_size():
                 if not await tcp.drained(self._writer, self._stall):
                     tcp.reset(self._writer)
                     return "stalled"
-            elif ring.closed:
+                self._sent = monotonic()
+            elif ring.closed or self._dismissed:
                 return await self._farewell()
             else:
                 self._attention.clear()
-                ring.ask(self, self._seq, self._clock() + self._interval)
+                ring.ask(self, self._seq, monotonic() + self._interval)
                 await self._attention.wait()
         return "cut" if ring.closed else "left"
 
@@ -155,7 +221,8 @@ class Viewer:
         """The last frame once more with the closing delimiter: no client takes that for a torn picture."""
         if self._frame is not None:
             self._write(self._profile.last(self._frame))
-            await self._writer.drain()
+            if not await tcp.drained(self._writer, self._stall):
+                tcp.reset(self._writer)
         return "sent home"
 
     async def _watch(self) -> None:
@@ -170,7 +237,7 @@ class Viewer:
         except OSError:  # also ETIMEDOUT of a pulled cable, EHOSTUNREACH
             self._transport.abort()
         self._probes = PROBES
-        if self._camera.ring.leave(self):
+        if self._ring.leave(self):
             self.show(None)
         else:
             self._attention.set()

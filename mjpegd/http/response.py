@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Any
 
+from mjpegd.access.caller import Caller
+from mjpegd.access.principal import Principal
 from mjpegd.camera import Camera
 from mjpegd.errors import HttpError
+from mjpegd.rendition import Look
 from mjpegd.wire.conditional import http_date
 from mjpegd.wire.http import render_head
 from mjpegd.wire.multipart import Profile
@@ -25,29 +28,33 @@ class Response:
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def head(self, *, keep_alive: bool) -> bytes:
-        """The response head, with the fields that every finite answer has."""
+    def head(self, more: Mapping[str, str], *, keep_alive: bool) -> bytes:
+        """The response head, with the fields that every finite answer has, and `more`."""
         fields = [("Date", http_date(time())), ("Server", "mjpegd")]
         if self.status not in _BODILESS:
             fields += [("Content-Type", self.content_type), ("Content-Length", str(len(self.body)))]
             fields.append(("X-Content-Type-Options", "nosniff"))
-        fields += self.headers.items()
+        fields += {**more, **self.headers}.items()
         fields.append(("Connection", "keep-alive" if keep_alive else "close"))
         return render_head(self.status, fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """An endless answer: this camera's frames in this profile.
+    """An endless answer: this camera's frames in this profile and look, for this caller.
 
     `repeat_after` is the number of seconds after which a frame is sent once more if no newer one came; None leaves that
-    to the heartbeat.
+    to the heartbeat. `tab` is the name that a page gave itself, which its next stream comes with again.
     """
 
     camera: Camera
     profile: Profile
+    look: Look
     repeat_after: float | None
     agent: str
+    caller: Caller
+    principal: Principal
+    tab: str = ""
 
 
 def json_response(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

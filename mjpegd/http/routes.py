@@ -5,94 +5,145 @@ A row's path is written as people read it, `/stream[/{camera}][.mjpg]`, and is t
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
+from typing import Any
 
+from mjpegd.access.caller import Caller
 from mjpegd.errors import HttpError
-from mjpegd.http import query, status
+from mjpegd.http import login, metrics, query, status
 from mjpegd.http.aliases import translate
+from mjpegd.http.cors import PREFLIGHT
 from mjpegd.http.response import Play, Response, json_response
 from mjpegd.http.site import Site
 from mjpegd.http.snapshot import snapshot
+from mjpegd.http.visit import Body, Names, Visit
+from mjpegd.rendition import Look
 from mjpegd.wire.http import METHODS, Request
 from mjpegd.wire.multipart import BROWSER, DEFAULT, PROFILES, Profile
 
 Answer = Response | Play
-Names = Mapping[str, str | None]
-Handler = Callable[[Site, Request, Names], Awaitable[Answer]]
-
-ALLOWED = ("GET", "HEAD", "OPTIONS")
+Handler = Callable[[Visit], Awaitable[Answer]]
 
 EARLY_REPEAT = 0.1
 """Seconds after which a browser is sent a frame once more: WebKit draws the last one of a series late."""
+LONGEST_TAB = 64
+"""Characters that a page may call itself by."""
+
+VIEW, SNAPSHOT, ADMIN = "view", "snapshot", "admin"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A row: what it matches, who answers, and a sentence for the README."""
+    """A row: what it matches, who answers, what a key must allow (None: anybody may), and a sentence for the README."""
 
     path: str
     handler: Handler
+    scope: str | None
     about: str
+    methods: tuple[str, ...] = ("GET",)
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """Every method that is answered here, in the order of an Allow field."""
+        return (*self.methods, *(("HEAD",) if "GET" in self.methods else ()), "OPTIONS")
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    text = re.escape(path).replace(r"\[", "(?:").replace(r"\]", ")?").replace(r"\{camera\}", "(?P<camera>[^/]+?)")
-    return re.compile(text)
+    text = re.escape(path).replace(r"\[", "(?:").replace(r"\]", ")?")
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+?)", text))
 
 
-async def _page(site: Site, request: Request, names: Names) -> Answer:
-    return Response(200, PAGE, "text/html; charset=utf-8", {"Cache-Control": "no-cache, private"})
+async def _page(visit: Visit) -> Answer:
+    secret = visit.request.query.get("key")
+    if secret and visit.principal.proof:  # out of the address bar, into a cookie
+        cookie = await visit.site.guard.login(secret, visit.request, visit.caller)
+        return Response(303, headers={"Location": f"{visit.caller.prefix}/", "Set-Cookie": cookie, **_NO_REFERRER})
+    return Response(200, PAGE, "text/html; charset=utf-8", {"Cache-Control": "no-cache, private", **_NO_REFERRER})
 
 
-async def _favicon(site: Site, request: Request, names: Names) -> Answer:
+async def _favicon(visit: Visit) -> Answer:
     return Response(200, FAVICON, "image/svg+xml", {"Cache-Control": "public, max-age=86400"})
 
 
-async def _stream(site: Site, request: Request, names: Names) -> Answer:
-    camera = site.camera(names["camera"])
+async def _stream(visit: Visit) -> Answer:
+    request, share = visit.request, visit.principal.share
     profile = choose_profile(request)
-    return Play(camera, profile, _repeat_after(request, profile), request.headers.get("user-agent", ""))
+    return Play(
+        camera=visit.camera,
+        profile=profile,
+        look=Look(share.width, share.fps) if share is not None else Look(),
+        repeat_after=_repeat_after(request, profile),
+        agent=request.headers.get("user-agent", ""),
+        caller=visit.caller,
+        principal=visit.principal,
+        tab=request.query.get("viewer", "")[:LONGEST_TAB],
+    )
 
 
-async def _snapshot(site: Site, request: Request, names: Names) -> Answer:
-    return await snapshot(site, request, site.camera(names["camera"]))
+async def _report(report: Callable[[Visit], dict[str, Any]], visit: Visit) -> Answer:
+    return json_response(report(visit))
 
 
-async def _cameras(site: Site, request: Request, names: Names) -> Answer:
-    return json_response(status.cameras(site))
-
-
-async def _health(site: Site, request: Request, names: Names) -> Answer:
-    return json_response(status.health(site))
-
-
-async def _camera_health(site: Site, request: Request, names: Names) -> Answer:
-    code, report = status.camera_health(site.camera(names["camera"]))
+async def _health(visit: Visit) -> Answer:
+    code, report = status.health(visit)
     return json_response(report, code)
 
 
-async def _stats(site: Site, request: Request, names: Names) -> Answer:
-    return json_response(status.stats(site))
+async def _camera_health(visit: Visit) -> Answer:
+    code, report = status.camera_health(visit.camera)
+    return json_response(report, code)
 
 
-async def _state(site: Site, request: Request, names: Names) -> Answer:
-    return json_response(status.ustreamer_state(site.camera(None)))
+async def _state(visit: Visit) -> Answer:
+    return json_response(status.ustreamer_state(visit.camera))
 
+
+async def _metrics(visit: Visit) -> Answer:
+    return Response(200, metrics.render(visit), metrics.CONTENT_TYPE, {"Cache-Control": "no-store"})
+
+
+async def _clients(visit: Visit) -> Answer:
+    return json_response({"clients": [viewer.report() for viewer in visit.site.clients]})
+
+
+async def _end_client(visit: Visit) -> Answer:
+    viewer = visit.site.clients.find(visit.names["id"] or "")
+    if viewer is None:
+        raise HttpError(404, "there is no viewer of that number", facts={"clients": "/clients"})
+    viewer.dismiss("ended by an operator")
+    return Response(204)
+
+
+_NO_REFERRER = {"Referrer-Policy": "no-referrer"}
+"""An address with `?key=` in it must not be told to the next site."""
 
 ROUTES = (
-    Route("/", _page, "a page with the live picture of every camera"),
+    Route("/", _page, VIEW, "a page with the live picture of every camera"),
     Route(
-        "/stream[/{camera}][.mjpg]", _stream, "the live stream, multipart/x-mixed-replace; `?profile=browser|default`"
+        "/stream[/{camera}][.mjpg]",
+        _stream,
+        VIEW,
+        "the live stream, multipart/x-mixed-replace; `?profile=browser|default`, `?viewer=NAME` ends that tab's last",
     ),
-    Route("/snapshot[/{camera}][.jpg]", _snapshot, "the newest picture; `?fresh=1`, `?after=ID`, `?max_age=MS`"),
-    Route("/cameras", _cameras, "the cameras, their states and addresses, as JSON"),
-    Route("/stats", _stats, "what is counted and measured, as JSON"),
-    Route("/health", _health, "200 while the daemon is well, with each camera's state"),
-    Route("/health/{camera}", _camera_health, "200 while that camera is live, else 503"),
-    Route("/state", _state, "uStreamer's state document for the first camera"),
-    Route("/favicon.ico", _favicon, "the icon that browsers ask for"),
+    Route(
+        "/snapshot[/{camera}][.jpg]", snapshot, SNAPSHOT, "the newest picture; `?fresh=1`, `?after=ID`, `?max_age=MS`"
+    ),
+    Route("/s/{token}.jpg", snapshot, SNAPSHOT, "a share link's picture"),
+    Route("/s/{token}[.mjpg]", _stream, VIEW, "a share link's stream"),
+    Route("/cameras", partial(_report, status.cameras), VIEW, "the cameras, their states and addresses, as JSON"),
+    Route("/stats", partial(_report, status.stats), VIEW, "what is counted and measured, as JSON"),
+    Route("/metrics", _metrics, VIEW, "the same for Prometheus"),
+    Route("/health", _health, None, "200 while the daemon is well, with each camera's state for those who may view"),
+    Route("/health/{camera}", _camera_health, VIEW, "200 while that camera is live, else 503"),
+    Route("/state", _state, VIEW, "uStreamer's state document for the first camera"),
+    Route("/clients", _clients, ADMIN, "who watches: address, program, camera, rate, backlog, latency"),
+    Route("/clients/{id}", _end_client, ADMIN, "ends that viewer's stream", ("DELETE",)),
+    Route("/login", login.login, None, "a form that takes a key and sets a cookie", ("GET", "POST")),
+    Route("/logout", login.logout, None, "takes the cookie away", ("POST",)),
+    Route("/favicon.ico", _favicon, None, "the icon that browsers ask for"),
 )
 _PATTERNS = tuple((_pattern(route.path), route) for route in ROUTES)
 
@@ -100,27 +151,47 @@ PAGE = (resources.files("mjpegd.http") / "page.html").read_bytes()
 FAVICON = (resources.files("mjpegd.http") / "favicon.svg").read_bytes()
 
 
-async def answer(site: Site, request: Request) -> Answer:
-    """The answer to a request; `HttpError` where there is none."""
+async def answer(site: Site, request: Request, caller: Caller, body: Body) -> Answer:
+    """The answer to a request of a caller that was received; `HttpError` where there is none.
+
+    A preflight has no key yet, so OPTIONS is answered before the guard asks for one (Fetch standard 3.2.2).
+    """
     if request.method not in METHODS:
-        raise HttpError(501, "that method is not known here", headers={"Allow": ", ".join(ALLOWED)})
+        raise HttpError(501, "that method is not known here", headers={"Allow": ", ".join(NOWHERE.allowed)})
     route, names = _find(site, request)
+    allow = {"Allow": ", ".join(route.allowed)}
     if request.method == "OPTIONS":
-        return Response(204, headers={"Allow": ", ".join(ALLOWED)})
-    if request.method not in ALLOWED:
-        raise HttpError(405, "only GET, HEAD and OPTIONS are answered here", headers={"Allow": ", ".join(ALLOWED)})
-    return await route.handler(site, request, names)
+        preflight = {**PREFLIGHT, "Access-Control-Allow-Methods": allow["Allow"]} if "origin" in request.headers else {}
+        return Response(204, headers={**allow, **preflight})
+    principal = await site.guard.admit(request, caller, route.scope, names.get("token"))
+    if route is NOWHERE:
+        facts = {"routes": [each.path for each in ROUTES], "cameras": [*filter(principal.sees, site.cameras)]}
+        raise HttpError(404, "there is nothing at this path", facts=facts)
+    if request.method not in route.allowed:
+        raise HttpError(405, f"only {allow['Allow']} are answered here", headers=allow)
+    return await route.handler(Visit(site, request, names, caller, principal, body))
+
+
+async def _nothing(visit: Visit) -> Answer:
+    raise HttpError(404, "there is nothing at this path")
+
+
+NOWHERE = Route("*", _nothing, VIEW, "what no other row matches")
+"""Behind the guard too: without a key nobody learns which paths there are."""
 
 
 def _find(site: Site, request: Request) -> tuple[Route, Names]:
-    if request.path == "*":
-        return ROUTES[0], {}
-    path = translate(request.path, request.query, list(site.cameras))
+    path = _without_base(request.path, site.config.server.base_path)
+    path = translate(path, request.query, list(site.cameras))
     for pattern, route in _PATTERNS:
         if match := pattern.fullmatch(path):
             return route, match.groupdict()
-    facts = {"routes": [route.path for route in ROUTES], "cameras": list(site.cameras)}
-    raise HttpError(404, "there is nothing at this path", facts=facts)
+    return NOWHERE, {}
+
+
+def _without_base(path: str, base: str) -> str:
+    """The path as ours, whether the proxy took its own part away or not."""
+    return path.removeprefix(base) or "/" if base and (path + "/").startswith(base + "/") else path
 
 
 def choose_profile(request: Request) -> Profile:

@@ -1,28 +1,36 @@
-"""What every handler may ask for: the cameras, the settings, and who we are."""
+"""What every handler may ask for: the cameras, the settings, the guard, the viewers, and who we are."""
 
 import uuid
 from dataclasses import dataclass, field
 from time import monotonic, time
 
-from mjpegd.camera import Camera, Cameras
-from mjpegd.config.schema import ServerConfig
-from mjpegd.errors import HttpError
+from mjpegd.access.guard import Guard
+from mjpegd.camera import Cameras
+from mjpegd.config.schema import Config
+from mjpegd.http.clients import Clients
 
 
 @dataclass(frozen=True, slots=True)
+class Reload:
+    """How the last reload went: when (Unix seconds), and what was wrong with the file, if anything."""
+
+    at: float
+    problems: tuple[str, ...] = ()
+    restart_needed: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
 class Site:
-    """One daemon's state as the HTTP side sees it. `boot` differs at each start, so no ETag outlives its frames."""
+    """One daemon's state as the HTTP side sees it. `boot` differs at each start, so no ETag outlives its frames.
+
+    A reload replaces `config` and `guard`, so nobody keeps them for long.
+    """
 
     cameras: Cameras
-    server: ServerConfig
+    config: Config
+    guard: Guard
+    clients: Clients = field(default_factory=Clients)
+    reload: Reload | None = None
     boot: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     started: float = field(default_factory=time)
     started_monotonic: float = field(default_factory=monotonic)
-
-    def camera(self, name: str | None) -> Camera:
-        """The camera of that name, the first one for None; 404 naming those there are."""
-        if name is None:
-            return next(iter(self.cameras.values()))
-        if name not in self.cameras:
-            raise HttpError(404, "there is no camera of that name", facts={"cameras": list(self.cameras)})
-        return self.cameras[name]

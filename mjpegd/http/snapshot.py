@@ -8,9 +8,8 @@ from mjpegd.errors import HttpError
 from mjpegd.frame import Frame
 from mjpegd.http import query
 from mjpegd.http.response import Response
-from mjpegd.http.site import Site
+from mjpegd.http.visit import Visit
 from mjpegd.wire.conditional import http_date, not_modified
-from mjpegd.wire.http import Request
 
 PATIENCE = 4.0
 """Seconds a snapshot may take: OctoPrint gives up after 5, Home Assistant after 10."""
@@ -24,16 +23,16 @@ _CACHING = "no-cache, private, max-age=0"
 """Kept but always asked about again: `no-store` would forbid the 304 (RFC 9111 5.2.2.5)."""
 
 
-async def snapshot(site: Site, request: Request, camera: Camera) -> Response:
+async def snapshot(visit: Visit) -> Response:
     """The newest picture; `fresh=1`, `after=ID` and `max_age=MS` say what is new enough."""
-    arrived = monotonic()
+    request, camera, arrived = visit.request, visit.camera, monotonic()
     max_age = query.number(request.query, "max_age", 0, LONGEST_AGE)
     oldest = arrived if query.flag(request.query, "fresh") else 0.0 if max_age is None else arrived - max_age / 1000
     deadline = asyncio.get_running_loop().time() + PATIENCE
     frame = await camera.picture(_after(request.query, camera), oldest, deadline)
     if frame is None:
         raise _no_picture(camera)
-    return _answer(site, request, frame)
+    return _answer(visit, frame)
 
 
 def _after(parameters: query.Query, camera: Camera) -> int:
@@ -53,8 +52,8 @@ def _no_picture(camera: Camera) -> HttpError:
     )
 
 
-def _answer(site: Site, request: Request, frame: Frame) -> Response:
-    etag = f'"{site.boot}-{frame.seq}"'
+def _answer(visit: Visit, frame: Frame) -> Response:
+    etag = f'"{visit.site.boot}-{frame.seq}"'
     headers = {
         "ETag": etag,
         "Last-Modified": http_date(frame.captured),
@@ -64,6 +63,6 @@ def _answer(site: Site, request: Request, frame: Frame) -> Response:
         "Age": str(max(0, int(monotonic() - frame.taken))),
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
-    if not_modified(request.headers, etag, frame.captured):
+    if not_modified(visit.request.headers, etag, frame.captured):
         return Response(304, headers=headers)
     return Response(200, frame.jpeg, "image/jpeg", headers)

@@ -6,30 +6,38 @@ from typing import Any
 from mjpegd import __version__
 from mjpegd.camera import Camera
 from mjpegd.capture import State
-from mjpegd.http.site import Site
+from mjpegd.http.site import Reload
+from mjpegd.http.visit import Visit
 from mjpegd.timing import Timing
 
 Report = dict[str, Any]
 
 
-def cameras(site: Site) -> Report:
+def cameras(visit: Visit) -> Report:
     """Names, states and addresses of all cameras; what a page or a script needs to show them."""
     return {
         "cameras": [
             {
                 "name": camera.name,
                 **_state(camera),
-                "stream": f"/stream/{camera.name}.mjpg",
-                "snapshot": f"/snapshot/{camera.name}.jpg",
+                "stream": f"{visit.caller.prefix}/stream/{camera.name}.mjpg",
+                "snapshot": f"{visit.caller.prefix}/snapshot/{camera.name}.jpg",
             }
-            for camera in site.cameras.values()
+            for camera in visit.cameras.values()
         ]
     }
 
 
-def health(site: Site) -> Report:
-    """The daemon is well if it can answer this; a lost camera is told, but is no reason to restart it."""
-    return {"status": "ok", "cameras": {name: _state(camera) for name, camera in site.cameras.items()}}
+def health(visit: Visit) -> tuple[int, Report]:
+    """200 while the daemon is well; a lost camera is told, but is no reason to restart it, a stuck thread is one.
+
+    Who may not look at cameras learns no more than that.
+    """
+    stuck = any(camera.capture.stuck() for camera in visit.site.cameras.values())
+    report: Report = {"status": "stuck" if stuck else "ok"}
+    if visit.principal.may("view"):
+        report["cameras"] = {name: _state(camera) for name, camera in visit.cameras.items()}
+    return (503 if stuck else 200), report
 
 
 def camera_health(camera: Camera) -> tuple[int, Report]:
@@ -37,13 +45,25 @@ def camera_health(camera: Camera) -> tuple[int, Report]:
     return 200 if camera.is_live else 503, {"camera": camera.name, **_state(camera)}
 
 
-def stats(site: Site) -> Report:
-    """Everything that is counted and measured."""
+def stats(visit: Visit) -> Report:
+    """Everything that is counted and measured, of the cameras that the caller may know of."""
+    site = visit.site
     return {
         "version": __version__,
         "started": round(site.started, 3),
         "uptime": round(monotonic() - site.started_monotonic, 3),
-        "cameras": {name: _camera_stats(camera) for name, camera in site.cameras.items()},
+        "viewers": len(site.clients),
+        "reload": site.reload and _reload(site.reload),
+        "cameras": {name: _camera_stats(camera) for name, camera in visit.cameras.items()},
+    }
+
+
+def _reload(reload: Reload) -> Report:
+    return {
+        "at": round(reload.at, 3),
+        "ok": not reload.problems,
+        "problems": reload.problems,
+        "restart_needed": reload.restart_needed,
     }
 
 

@@ -1,9 +1,14 @@
 """What is asked of the kernel for each connection: no stale frames queued, dead peers noticed."""
 
 import asyncio
+import fcntl
+import ipaddress
 import socket
 import struct
+import termios
 
+UNIX = "unix"
+"""What stands for the address of a peer on a unix socket."""
 NOTSENT_LOWAT = 16 * 1024
 """Unsent bytes the kernel may hold for one viewer, the number Cloudflare uses too. Without it a slow one sees pictures
 3 s old, with it 0.3 s; a small SO_SNDBUF would do as much but cap everyone far away at a buffer per round trip."""
@@ -22,6 +27,8 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 def prepare(writer: asyncio.StreamWriter, stall: float) -> None:
     """Set the options of a connection just accepted; what nobody acknowledges for `stall` seconds ends it."""
     connection = writer.get_extra_info("socket")
+    if connection.family == socket.AF_UNIX:
+        return
     for option in (*_OPTIONS, (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(stall * 1000))):
         connection.setsockopt(*option)
 
@@ -48,7 +55,31 @@ def reset(writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
 
-def peer(writer: asyncio.StreamWriter) -> str:
-    """`192.0.2.7:51234`, for the log."""
-    host, port, *_ = writer.get_extra_info("peername") or ("unknown", 0)
-    return f"{host}:{port}"
+def peer(writer: asyncio.StreamWriter) -> tuple[str, str]:
+    """The address at the other end, and that with its port for the log: `192.0.2.7`, `192.0.2.7:51234`."""
+    name = writer.get_extra_info("peername")
+    if not isinstance(name, tuple):
+        return UNIX, UNIX
+    address = _plain(name[0])
+    return address, f"[{address}]:{name[1]}" if ":" in address else f"{address}:{name[1]}"
+
+
+def is_encrypted(writer: asyncio.StreamWriter) -> bool:
+    """Whether the client itself speaks TLS with us."""
+    return writer.get_extra_info("ssl_object") is not None
+
+
+def backlog(writer: asyncio.StreamWriter) -> int:
+    """Bytes written and not yet acknowledged: ours and the kernel's (SIOCOUTQ, tcp(7)); 0 on a closed connection."""
+    connection = writer.get_extra_info("socket")
+    try:
+        queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):
+        return 0
+    return int(struct.unpack("i", queued)[0]) + writer.transport.get_write_buffer_size()
+
+
+def _plain(address: str) -> str:
+    """An IPv4 address that came through an IPv6 socket (::ffff:192.0.2.7) as what it is."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    return str(getattr(parsed, "ipv4_mapped", None) or address)

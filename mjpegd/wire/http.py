@@ -9,6 +9,7 @@ a bare LF, obs-fold, a space before a colon), because a proxy in front of us may
 """
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -38,7 +39,8 @@ _CRLF_IN_VALUE = re.compile(r"[\r\n\0]")
 class Request:
     """One request head. `path` is percent-decoded, `query` has the last value of a name, `headers` lower-case names.
 
-    `has_body` means that bytes follow which nobody here reads: answer, then close (RFC 9112 9.3).
+    `has_body` means that bytes follow: whoever does not read them answers, then closes (RFC 9112 9.3).
+    `body_length` is how many; None where that is not said before they come (chunked).
     """
 
     method: str
@@ -49,11 +51,20 @@ class Request:
     has_body: bool
     keep_alive: bool
 
+    @property
+    def body_length(self) -> int | None:
+        """Bytes of the body as announced; 0 without one."""
+        if not self.has_body:
+            return 0
+        digits = self.headers.get("content-length", "").lstrip("0")
+        return None if "content-length" not in self.headers else int(digits) if len(digits) < 19 else sys.maxsize
+
 
 class RequestParser:
     """Feed it bytes, ask it for requests; pipelined ones come out one by one."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_head: int = MAX_HEAD, max_fields: int = MAX_FIELDS) -> None:
+        self._max_head, self._max_line, self._max_fields = max_head, min(MAX_LINE, max_head), max_fields
         self._buffer = bytearray()
         self._start: re.Match[bytes] | None = None
         self._fields: list[tuple[str, str]] = []
@@ -67,6 +78,14 @@ class RequestParser:
     def feed(self, data: bytes) -> None:
         """Take bytes from the wire."""
         self._buffer += data
+
+    def body(self, length: int) -> bytes | None:
+        """The next `length` bytes, which follow a request's head; None when it takes more."""
+        if len(self._buffer) < length:
+            return None
+        body = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return body
 
     def next_request(self) -> Request | None:
         """The next complete request, or None when it takes more bytes; `ProtocolError` when it never will be one."""
@@ -93,12 +112,12 @@ class RequestParser:
         return line[:-2]
 
     def _check_size(self, pending: int) -> None:
-        if self._start is None and pending > MAX_LINE:
-            raise ProtocolError(414, f"the request line is longer than {MAX_LINE} bytes")
-        if self._size + pending > MAX_HEAD:
-            raise ProtocolError(431, f"the request head is longer than {MAX_HEAD} bytes")
-        if len(self._fields) >= MAX_FIELDS and pending > len(b"\r\n"):
-            raise ProtocolError(431, f"more than {MAX_FIELDS} header fields")
+        if self._start is None and pending > self._max_line:
+            raise ProtocolError(414, f"the request line is longer than {self._max_line} bytes")
+        if self._size + pending > self._max_head:
+            raise ProtocolError(431, f"the request head is longer than {self._max_head} bytes")
+        if len(self._fields) >= self._max_fields and pending > len(b"\r\n"):
+            raise ProtocolError(431, f"more than {self._max_fields} header fields")
 
     def _begin(self, line: bytes) -> None:
         if not line:  # RFC 9112 2.2: at least one empty line before a request is to be ignored

@@ -46,9 +46,10 @@ ENVIRONMENT = {"MJPEGD_SERVER__PORT": "2", "MJPEGD_SERVER__BACKLOG": "2", "PATH"
 
 def test_layers(write: Write) -> None:
     """The command line wins over the environment, the environment over the file, the file over the defaults."""
-    server = load(write(LAYERS), ENVIRONMENT, ["server.port=3"]).server
+    config = load(write(LAYERS), ENVIRONMENT, ["server.port=3"])
+    server = config.server
 
-    assert (server.port, server.backlog, server.heartbeat, server.head_timeout) == (3, 2, 1, 10.0)
+    assert (server.port, server.backlog, server.heartbeat, config.limits.head_timeout) == (3, 2, 1, 10.0)
 
 
 def test_last_set_wins() -> None:
@@ -166,8 +167,8 @@ def test_error_text_is_its_problems() -> None:
         ("sever.port=1", "unknown section sever; did you mean server?"),
         ("camera.porch.hieght=1", "unknown key camera.porch.hieght; did you mean height?"),
         ("log.xyzzy=1", "unknown key log.xyzzy; known are level, format, flood_period"),
-        ("xyzzy.port=1", "unknown section xyzzy; known are server, log, camera"),
-        ("port=1", "unknown section port; known are server, log, camera"),
+        ("xyzzy.port=1", "unknown section xyzzy; known are server, tls, auth, limits, log, camera, key"),
+        ("port=1", "unknown section port; known are server, tls, auth, limits, log, camera, key"),
     ],
 )
 def test_did_you_mean(item: str, hint: str) -> None:
@@ -225,9 +226,9 @@ def test_types_in_a_file_are_strict(line: str, expected: str, write: Write) -> N
         ("MJPEGD_SERVER__PROT", "unknown key server.prot; did you mean port?"),
         ("MJPEGD_SERVER_PORT", "unknown section server_port; did you mean server?"),
         ("MJPEGD_SERVER", "server is not a key: write server.KEY"),
-        ("MJPEGD_", "unknown section ; known are server, log, camera"),
-        ("MJPEGD_CAMERA__PORCH", "camera.porch is not a camera's key: write camera.NAME.KEY"),
-        ("MJPEGD_CAMERA__A__B__C", "camera.a.b.c is not a camera's key: write camera.NAME.KEY"),
+        ("MJPEGD_", "unknown section ; known are server, tls, auth, limits, log, camera, key"),
+        ("MJPEGD_CAMERA__PORCH", "camera.porch is not a key: write camera.NAME.KEY"),
+        ("MJPEGD_CAMERA__A__B__C", "camera.a.b.c is not a key: write camera.NAME.KEY"),
     ],
 )
 def test_unknown_variables(name: str, problem: str) -> None:
@@ -239,12 +240,12 @@ def test_unknown_variables(name: str, problem: str) -> None:
     ("content", "problem"),
     [
         ("server = 5\n", ":1: server is not a key: write server.KEY"),
-        ("[camera]\n", ":1: camera is not a camera's key: write camera.NAME.KEY"),
-        ("[[camera]]\nfps = 1\n", ": camera is not a camera's key: write camera.NAME.KEY"),
+        ("[camera]\n", ":1: camera is not a key: write camera.NAME.KEY"),
+        ("[[camera]]\nfps = 1\n", ": camera is not a key: write camera.NAME.KEY"),
         ("[server.tls]\n", ":1: unknown key server.tls; known are "),
         ("[server.tls]\nkey = 1\n", ":2: server.tls.key is not a key: write server.KEY"),
         ("[camera.a.b]\n", ":1: camera.a.b must be "),
-        ("camera.a.b.c = 1\n", ": camera.a.b.c is not a camera's key: write camera.NAME.KEY"),
+        ("camera.a.b.c = 1\n", ": camera.a.b.c is not a key: write camera.NAME.KEY"),
     ],
 )
 def test_tables_in_odd_places(content: str, problem: str, write: Write) -> None:

@@ -2,9 +2,17 @@
 
 import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 
+from mjpegd.access.caller import Caller
+from mjpegd.access.guard import Guard
+from mjpegd.access.shares import Shares
+from mjpegd.access.throttle import Throttle
+from mjpegd.access.tokens import Signer
 from mjpegd.camera import Cameras
-from mjpegd.config.schema import CameraConfig, ServerConfig
+from mjpegd.config.schema import CameraConfig, Config
+from mjpegd.http.response import Play, Response
+from mjpegd.http.routes import answer
 from mjpegd.http.site import Site
 from mjpegd.wire.http import Request, RequestParser
 
@@ -20,7 +28,21 @@ def request(target: str, *fields: str, method: str = "GET") -> Request:
     return parsed
 
 
-def site(names: Iterable[str] = NAMES) -> Site:
-    """A site of cameras that were not started."""
-    loop = asyncio.get_running_loop()
-    return Site(Cameras({name: CameraConfig(source="pattern") for name in names}, loop), ServerConfig())
+CALLER = Caller("192.0.2.7", secure=False, host="camera", prefix="")
+SIGNER = Signer(b"a secret of thirty-two bytes ...")
+
+
+def site(names: Iterable[str] = NAMES, config: Config | None = None, state: Path = Path("/nonexistent")) -> Site:
+    """A site of cameras that were not started; `state` is where its share links are noted."""
+    config = config or Config(camera={name: CameraConfig(source="pattern") for name in names})
+    cameras = Cameras(config.camera, asyncio.get_running_loop())
+    return Site(cameras, config, Guard(config, Shares(state, SIGNER), SIGNER, Throttle(config)))
+
+
+async def ask(place: Site, asked: Request, *, body: bytes = b"", caller: Caller = CALLER) -> Response | Play:
+    """What a site answers, without a connection; `HttpError` as the connection sees it."""
+
+    async def read() -> bytes:
+        return body
+
+    return await answer(place, asked, caller, read)

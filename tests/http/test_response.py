@@ -13,7 +13,7 @@ from mjpegd.http.response import Response, error_response, json_response
 
 def fields(response: Response, *, keep_alive: bool = True) -> list[tuple[str, str]]:
     """The fields of an answer's head."""
-    lines = response.head(keep_alive=keep_alive).decode("latin-1").split("\r\n")
+    lines = response.head({}, keep_alive=keep_alive).decode("latin-1").split("\r\n")
     assert lines[-2:] == ["", ""]
     return [(name, value) for name, _, value in (line.partition(": ") for line in lines[1:-2])]
 
@@ -36,7 +36,7 @@ def test_head() -> None:
 
 def test_status_line() -> None:
     """The status comes with its phrase."""
-    assert Response(503).head(keep_alive=False).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert Response(503).head({}, keep_alive=False).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
 
 
 @pytest.mark.parametrize(("keep_alive", "value"), [(True, "keep-alive"), (False, "close")])
@@ -92,11 +92,11 @@ def test_error(error: HttpError) -> None:
 def test_header_injection() -> None:
     """A field that would break out of its line is never sent."""
     with pytest.raises(ValueError, match="line break"):
-        Response(200, headers={"X": "a\r\nSet-Cookie: b"}).head(keep_alive=True)
+        Response(200, headers={"X": "a\r\nSet-Cookie: b"}).head({}, keep_alive=True)
 
 
 def test_head_is_what_http_allows() -> None:
     """A head is lines of ASCII that end in CRLF, and an empty one."""
-    head = Response(200, b"x", headers={"X-Timestamp": "1.5"}).head(keep_alive=True)
+    head = Response(200, b"x", headers={"X-Timestamp": "1.5"}).head({}, keep_alive=True)
 
     assert re.fullmatch(rb"HTTP/1\.1 200 OK\r\n(?:[A-Za-z-]+: [\x20-\x7e]+\r\n)+\r\n", head)

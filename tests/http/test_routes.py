@@ -6,9 +6,9 @@ import pytest
 
 from mjpegd.errors import HttpError
 from mjpegd.http.response import Play, Response
-from mjpegd.http.routes import EARLY_REPEAT, ROUTES, answer, choose_profile
+from mjpegd.http.routes import EARLY_REPEAT, ROUTES, choose_profile
 from mjpegd.wire.http import Request
-from tests.http.requests import NAMES, request, site
+from tests.http.requests import NAMES, ask, request, site
 
 ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
 
@@ -21,20 +21,20 @@ SAFARI = "Accept: image/webp,image/avif,video/*;q=0.8,image/png,image/svg+xml,im
 async def refused(asked: Request) -> HttpError:
     """The error that answers a request."""
     with pytest.raises(HttpError) as caught:
-        await answer(site(), asked)
+        await ask(site(), asked)
     return caught.value
 
 
 async def played(target: str, *fields: str) -> Play:
     """The stream that answers a request."""
-    result = await answer(site(), request(target, *fields))
+    result = await ask(site(), request(target, *fields))
     assert isinstance(result, Play)
     return result
 
 
 async def responded(target: str, method: str = "GET") -> Response:
     """The finite answer to a request."""
-    result = await answer(site(), request(target, method=method))
+    result = await ask(site(), request(target, method=method))
     assert isinstance(result, Response)
     return result
 

@@ -36,7 +36,7 @@ def daemon() -> Iterator[Daemon]:
     """Two cameras that can be told apart by size, and short patience with clients."""
     back = {f"camera.back.{key.rpartition('.')[2]}": value for key, value in pattern(*BACK, fps=10).items()}
     front = {f"camera.front.{key.rpartition('.')[2]}": value for key, value in pattern(*FRONT, fps=10).items()}
-    settings = {"server.head_timeout": HEAD_TIMEOUT, "server.idle_timeout": IDLE_TIMEOUT, "log.flood_period": 0.2}
+    settings = {"limits.head_timeout": HEAD_TIMEOUT, "limits.idle_timeout": IDLE_TIMEOUT, "log.flood_period": 0.2}
     with Daemon(join(front, back, settings)) as daemon:
         daemon.wait_state("live", "front")
         daemon.wait_state("live", "back")

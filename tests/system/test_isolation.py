@@ -12,7 +12,7 @@ from tests.system.client import Client, Part, events, request, wait_viewers
 from tests.system.crowd import Crowd
 from tests.system.fakecam import Camera, read_stamp
 
-PATIENT = {"server.stall_timeout": 60}
+PATIENT = {"limits.stall_timeout": 60}
 FULL = 0.8
 """Share of the frames above which a viewer has full speed: a busy machine costs some, a blocked loop all of them."""
 
@@ -56,7 +56,7 @@ def read_slowly(client: Client, seconds: float, rate: int) -> list[tuple[Part, f
 
 def test_a_stalled_viewer_costs_the_fast_ones_no_frame_and_is_cut(camera: Camera) -> None:
     """Beside a viewer that never reads ten fast ones get every frame; after `stall_timeout` the stalled one is cut."""
-    with camera.daemon({"server.stall_timeout": 1}) as daemon:
+    with camera.daemon({"limits.stall_timeout": 1}) as daemon:
         daemon.wait_state("live")
         with stalled(daemon) as client, Crowd(daemon, 10) as crowd:
             wait_viewers(daemon, 11)
@@ -74,7 +74,7 @@ def test_a_stalled_viewer_costs_the_fast_ones_no_frame_and_is_cut(camera: Camera
 
 def test_a_viewer_that_takes_a_little_is_slow_and_not_stalled(camera: Camera) -> None:
     """A viewer that takes some bytes now and then is not cut, though no frame of its is done within the limit."""
-    with camera.daemon({"server.stall_timeout": 1}) as daemon:
+    with camera.daemon({"limits.stall_timeout": 1}) as daemon:
         daemon.wait_state("live")
         with stalled(daemon) as client:
             for _ in range(25):
@@ -179,7 +179,7 @@ def test_finite_answers_are_quick_beside_stalled_viewers(camera: Camera, path: s
 
 def test_a_client_that_never_reads_its_snapshots_is_cut(camera: Camera) -> None:
     """Pipelined snapshots nobody reads end with the connection after `stall_timeout`, not in memory."""
-    with camera.daemon({"server.stall_timeout": 1}) as daemon:
+    with camera.daemon({"limits.stall_timeout": 1}) as daemon:
         daemon.wait_state("live")
         with Client(daemon, receive_buffer=4096) as client:
             client.send(request("/snapshot") * 400)

@@ -1,0 +1,1 @@
+"""Who may do what: keys, share links, logins, and what guessing and hurrying cost. Knows requests, but no sockets."""

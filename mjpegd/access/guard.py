@@ -1,0 +1,190 @@
+"""The one door: every request passes here before anything is looked up for it.
+
+In this order: is the host one of ours, is there room in the address's rate, whose key is it, and does that key allow
+what the route needs.
+"""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from math import ceil
+from time import time
+
+from mjpegd import log
+from mjpegd.access.caller import Caller, Proxies
+from mjpegd.access.keys import Keyring
+from mjpegd.access.principal import Principal, anybody
+from mjpegd.access.shares import Shares
+from mjpegd.access.throttle import Throttle
+from mjpegd.access.tokens import Signer
+from mjpegd.config.schema import Config
+from mjpegd.errors import HttpError
+from mjpegd.wire.http import Request
+
+COOKIE = "mjpegd"
+SESSION = "session"
+OPEN = ("view", "snapshot")
+"""What everybody may where there are no keys at all; only loopback can be listened on then."""
+CHALLENGES = 'Basic realm="mjpegd", charset="UTF-8", Bearer realm="mjpegd"'
+"""RFC 9110 11.6.1. Basic is what ffmpeg, VLC and Home Assistant answer with; any user name, the key as password."""
+QUIET_CHALLENGE = 'Bearer realm="mjpegd"'
+"""For a browser that opens a page: it gets the login form, and no window of its own."""
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+_PORT = re.compile(r":[0-9]*$")
+
+
+class Guard:
+    """Holds the keys and the proxies of one configuration. A reload makes a new one, which takes over `throttle`."""
+
+    def __init__(self, config: Config, shares: Shares, signer: Signer, throttle: Throttle) -> None:
+        self.throttle = throttle
+        self._keyring = Keyring(config.key)
+        self._shares, self._signer = shares, signer
+        self._session = config.auth.session
+        self._origins = config.server.cors_origins
+        self._hosts = tuple(host.lower() for host in config.server.allowed_hosts)
+        self._proxies = Proxies(config.server.trusted_proxies, config.server.base_path)
+        self._anybody = anybody(config.auth.anonymous or (() if config.key else OPEN))
+
+    def receive(self, request: Request, peer: str, *, secure: bool) -> Caller:
+        """Who calls, seen through proxies; 421 for a host that is not ours, 429 for one in too much of a hurry."""
+        caller = self._proxies.caller(peer, request.headers, secure=secure)
+        self._check_host(caller.host)
+        wait = self.throttle.requests.take(caller.address)
+        if wait:
+            raise _too_many("too many requests from this address", wait)
+        return caller
+
+    async def admit(self, request: Request, caller: Caller, scope: str | None, token: str | None = None) -> Principal:
+        """Whose request it is: 401 without a key that is good, 403 where that key does not allow `scope`.
+
+        `token` is a share link's. A scope of None is anybody's, but a wrong key is refused there too.
+        """
+        self._refuse_foreign(request, caller)
+        principal = self._shared(token) if token is not None else await self._known(request, caller)
+        if scope is not None and not principal.may(scope):
+            if principal is self._anybody:
+                raise unauthorized(request, "this needs a key")
+            raise HttpError(403, f"this key does not allow it: {scope} is needed", facts={"scope": scope})
+        return principal
+
+    def lasts(self, principal: Principal, camera: str) -> bool:
+        """Whether somebody who watches still may: keys and links expire, are revoked or changed."""
+        if principal.share is not None:
+            return self._shares.lasts(principal.share)
+        current = self._keyring.named(principal.name) if principal.proof else self._anybody
+        return current is not None and current.proof == principal.proof and current.may("view") and current.sees(camera)
+
+    async def login(self, secret: str, request: Request, caller: Caller) -> str:
+        """The cookie for whoever has that key; 401 for a wrong one."""
+        principal = await self._check(secret, request, caller)
+        expires = min(principal.expires, time() + self._session)
+        token = self._signer.seal(SESSION, (principal.name, principal.proof.hex()[:16], int(expires)))
+        return _cookie(token, int(expires - time()), caller)
+
+    @staticmethod
+    def logout(caller: Caller) -> str:
+        """The cookie that ends a login."""
+        return _cookie("", 0, caller)
+
+    async def _known(self, request: Request, caller: Caller) -> Principal:
+        """The holder of the key in the request, or of its cookie, or anybody; 401 for a wrong key."""
+        secret = presented(request) if len(self._keyring) else None
+        if secret is not None:
+            return await self._check(secret, request, caller)
+        return self._by_session(request) or self._anybody
+
+    async def _check(self, secret: str, request: Request, caller: Caller) -> Principal:
+        locked = self.throttle.failures.locked(caller.address)
+        if locked:
+            raise _too_many("too many wrong keys from this address", locked)
+        principal = self._keyring.find(secret)
+        if principal is None:
+            log.get(address=caller.address).warning("wrong key", agent=request.headers.get("user-agent", "")[:120])
+            await asyncio.sleep(self.throttle.failures.note(caller.address))
+            raise unauthorized(request, "this key is wrong, or has expired")
+        return principal
+
+    def _shared(self, token: str) -> Principal:
+        share = self._shares.read(token)
+        if share is None:
+            raise HttpError(403, "this link is not good: it has expired, was revoked, or was not copied whole")
+        return Principal(f"share {share.id}", OPEN, (share.camera,), share.expires, share=share)
+
+    def _by_session(self, request: Request) -> Principal | None:
+        """Who logged in with that key, while the key is the same and neither it nor the login has expired."""
+        content = self._signer.open(SESSION, _cookie_of(request.headers))
+        if content is None:
+            return None
+        name, proof, expires = content
+        principal = self._keyring.named(name)
+        good = principal is not None and principal.proof.hex()[:16] == proof and expires > time()
+        return principal if good else None
+
+    def _check_host(self, host: str) -> None:
+        name = _PORT.sub("", host)
+        if self._hosts and not (_is_literal(name) or any(_matches(name, allowed) for allowed in self._hosts)):
+            raise HttpError(421, "that host is not served here: server.allowed_hosts does not name it")
+
+    def _refuse_foreign(self, request: Request, caller: Caller) -> None:
+        """A browser sends its cookie along whoever asks: what changes something must come from a page of ours."""
+        origin = request.headers.get("origin")
+        if origin is None or request.method in SAFE or origin in self._origins:
+            return
+        if origin.partition("://")[2].lower() != caller.host:
+            raise HttpError(403, "a page of another site asked for this: server.cors_origins does not name it")
+
+
+def presented(request: Request) -> str | None:
+    """The key a request brings: Bearer, Basic (any user), X-API-Key or `?key=`; the first of them counts."""
+    scheme, _, word = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return word.strip()
+    if scheme.lower() == "basic":
+        return _password(word.strip())
+    return request.headers.get("x-api-key") or request.query.get("key") or None
+
+
+def _password(word: str) -> str:
+    """The password of Basic credentials (RFC 7617), or the user where there is only one."""
+    try:
+        user, _, password = base64.b64decode(word, validate=True).decode(errors="replace").partition(":")
+    except (ValueError, binascii.Error):
+        return ""
+    return password or user
+
+
+def unauthorized(request: Request, message: str) -> HttpError:
+    """401 with its challenge (RFC 9110 15.5.2)."""
+    opens_page = "text/html" in request.headers.get("accept", "")
+    return HttpError(401, message, headers={"WWW-Authenticate": QUIET_CHALLENGE if opens_page else CHALLENGES})
+
+
+def _too_many(message: str, wait: float) -> HttpError:
+    return HttpError(429, message, headers={"Retry-After": str(ceil(wait))})
+
+
+def _cookie(token: str, age: int, caller: Caller) -> str:
+    secure = "; Secure" if caller.secure else ""
+    return f"{COOKIE}={token}; Path={caller.prefix}/; Max-Age={max(0, age)}; HttpOnly; SameSite=Lax{secure}"
+
+
+def _cookie_of(headers: Mapping[str, str]) -> str:
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel is not None else ""
+
+
+def _is_literal(host: str) -> bool:
+    """An address or localhost: no name that somebody else's DNS could point at us."""
+    return host == "localhost" or host.startswith("[") or host.replace(".", "").isdigit()
+
+
+def _matches(host: str, allowed: str) -> bool:
+    return host == allowed or (allowed.startswith("*.") and host.endswith(allowed[1:]))

@@ -1,0 +1,77 @@
+"""The command line: the only room that prints or chooses an exit code.
+
+Exit codes: 0 well, 1 something was found wrong (a camera that gives nothing), 2 it cannot be used as asked
+(configuration, arguments, a busy port), 130 interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mjpegd import __version__
+from mjpegd.cli import access, look, recipe, serve
+from mjpegd.cli.common import FOUND_WRONG, INTERRUPTED, UNUSABLE
+from mjpegd.config.load import SEARCH_PATH
+from mjpegd.errors import ConfigError, SourceError
+from mjpegd.masking import mask
+
+_EPILOG = f"""\
+Without --config the first of {" and ".join(map(str, SEARCH_PATH))} is read; without any file every
+key has its default. The environment (MJPEGD_SERVER__PORT=9090) and --set server.port=9090 win over the file.
+`mjpegd config --example` prints every key."""
+
+SHELVES = (serve, look, access, recipe)
+"""Each adds its commands, in the order of the help."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(_with_command(sys.argv[1:] if arguments is None else list(arguments)))
+    try:
+        code: int = options.command(options)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"mjpegd: {problem}", file=sys.stderr)
+        return UNUSABLE
+    except SourceError as error:
+        print(f"mjpegd: {mask(options.source)}: {error}", file=sys.stderr)
+        return FOUND_WRONG
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def _with_command(words: list[str]) -> list[str]:
+    """`run` is what is meant where no command is named."""
+    asks = {"-h", "--help", "--version"}
+    return words if words and (not words[0].startswith("-") or words[0] in asks) else ["run", *words]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mjpegd",
+        description="Owns cameras and shows their pictures to any number of viewers.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mjpegd {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    settings = _settings_parser()
+    for shelf in SHELVES:
+        shelf.add(commands, settings)
+    return parser
+
+
+def _settings_parser() -> argparse.ArgumentParser:
+    settings = argparse.ArgumentParser(add_help=False)
+    settings.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
+    settings.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="sets",
+        help="one key, as in server.port=9090 or camera.porch.source=pattern; may be repeated",
+    )
+    return settings

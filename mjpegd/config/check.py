@@ -1,0 +1,147 @@
+"""What a single value's type and range do not show: contradictions, and what would open the door to everybody."""
+
+import datetime
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from mjpegd.config.schema import USB_SPEC, Config
+
+Places = Mapping[tuple[str, ...], str]
+SHORTEST_SECRET = 8
+HASHED = re.compile(r"sha256:[0-9a-f]{64}")
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f:.]+\]?")
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s]+")
+
+
+def contradictions(config: Config, places: Places) -> Iterator[str]:
+    """A line for each problem, with its place."""
+    for check in CHECKS:
+        for path, problem in check(config):
+            yield f"{_place(path, places)}: {'.'.join(path)} {problem}"
+
+
+def is_local(host: str) -> bool:
+    """Whether an address to listen on lets nobody in from outside."""
+    if host == "localhost" or host.startswith("unix:"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_network(text: str) -> bool:
+    """Whether it is an address or a network of them."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def moment(text: str) -> datetime.datetime:
+    """A date or time as TOML and people write it; without a zone it is local. `ValueError` if it is none."""
+    return datetime.datetime.fromisoformat(text).astimezone()
+
+
+Problem = tuple[tuple[str, ...], str]
+
+
+def _retries(config: Config) -> Iterator[Problem]:
+    for name, camera in config.camera.items():
+        if camera.retry_max < camera.retry_min:
+            yield ("camera", name, "retry_max"), f"({camera.retry_max}) is less than retry_min ({camera.retry_min})"
+
+
+def _usb(config: Config) -> Iterator[Problem]:
+    for name, camera in config.camera.items():
+        if camera.source.startswith("usb:") and not USB_SPEC.fullmatch(camera.source):
+            example = "must be usb:VID:PID or usb:VID:PID:SERIAL, as in usb:046d:0825"
+            yield ("camera", name, "source"), f"{example}, not {camera.source!r}"
+
+
+def _open_door(config: Config) -> Iterator[Problem]:
+    host = config.server.host
+    if not (is_local(host) or config.key or config.auth.anonymous):
+        yield ("server", "host"), f"({host}) {OPEN_DOOR}"
+
+
+OPEN_DOOR = (
+    "lets everybody in: add a key (`mjpegd key NAME` makes one), "
+    'or say `anonymous = ["view", "snapshot"]` under [auth] if all may look'
+)
+
+
+def _secrets(config: Config) -> Iterator[Problem]:
+    for name, key in config.key.items():
+        if not key.secret:
+            yield ("key", name, "secret"), "is missing: `mjpegd key NAME` makes one"
+        elif key.secret.startswith("sha256:") and not HASHED.fullmatch(key.secret):
+            yield ("key", name, "secret"), "must be sha256: and 64 hexadecimal digits in lower case"
+        elif len(key.secret) < SHORTEST_SECRET:
+            yield ("key", name, "secret"), f"is shorter than {SHORTEST_SECRET} characters"
+
+
+def _twins(config: Config) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for name, key in config.key.items():
+        if first.setdefault(key.secret, name) != name:
+            yield ("key", name, "secret"), f"is the same as that of key.{first[key.secret]}"
+
+
+def _expiries(config: Config) -> Iterator[Problem]:
+    for name, key in config.key.items():
+        try:
+            moment(key.expires or "2000-01-01")
+        except (ValueError, OverflowError):
+            yield ("key", name, "expires"), f"must be a date or time as 2027-01-31T12:00:00Z, not {key.expires!r}"
+
+
+def _key_cameras(config: Config) -> Iterator[Problem]:
+    for name, key in config.key.items():
+        for camera in set(key.cameras) - set(config.camera):
+            yield (
+                ("key", name, "cameras"),
+                f"names {camera!r}, which is no camera; known are {', '.join(config.camera)}",
+            )
+
+
+def _proxies(config: Config) -> Iterator[Problem]:
+    for text in config.server.trusted_proxies:
+        if text != "unix" and not is_network(text):
+            yield ("server", "trusted_proxies"), f"must be addresses or networks as 10.0.0.0/8, or unix, not {text!r}"
+
+
+def _hosts(config: Config) -> Iterator[Problem]:
+    for text in config.server.allowed_hosts:
+        if not _HOST.fullmatch(text):
+            yield ("server", "allowed_hosts"), f"must be host names without a port, as cam.local, not {text!r}"
+
+
+def _origins(config: Config) -> Iterator[Problem]:
+    for text in config.server.cors_origins:
+        if not _ORIGIN.fullmatch(text):
+            yield ("server", "cors_origins"), f"must be origins as https://dash.example.org, or *, not {text!r}"
+
+
+def _tls(config: Config) -> Iterator[Problem]:
+    tls = config.tls
+    if bool(tls.certificate) != bool(tls.key):
+        missing = "key" if tls.certificate else "certificate"
+        yield ("tls", missing), "is missing: HTTPS needs certificate and key"
+    for name, file in (("certificate", tls.certificate), ("key", tls.key)):
+        if file and not Path(file).is_file():
+            yield ("tls", name), f"({file}) is no file that can be found"
+
+
+CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
+    *(_retries, _usb, _open_door, _secrets, _twins, _expiries, _key_cameras, _proxies, _hosts, _origins, _tls),
+)
+
+
+def _place(path: tuple[str, ...], places: Places) -> str:
+    """Where a key was set, or else something else of its table; a default stands nowhere."""
+    same_table = (place for other, place in places.items() if other[: len(path) - 1] == path[:-1])
+    return places.get(path) or next(same_table, "configuration")

@@ -1,0 +1,132 @@
+"""Who watches now: the table behind `/clients`, and the limits on it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Protocol
+
+from mjpegd.access.throttle import group
+from mjpegd.config.schema import LimitsConfig
+from mjpegd.errors import HttpError
+from mjpegd.http.response import Play
+
+RETRY_AFTER = 10
+"""Seconds after which somebody who found no room may ask again."""
+STUCK = 2.0
+"""Seconds without taking anything after which a viewer at the same place is taken for one that was left open."""
+
+
+class Watcher(Protocol):
+    """A viewer as this table knows it."""
+
+    number: int
+    asked: Play
+
+    def dismiss(self, reason: str) -> None:
+        """End it from outside."""
+
+    def waiting(self) -> float:
+        """Seconds for which it has taken nothing of a frame that is under way."""
+
+    def mark(self) -> None:
+        """Note how far it has come, for the rate."""
+
+    def report(self) -> dict[str, Any]:
+        """What `/clients` shows of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A key of `limits`, what it counts for a viewer, and what is said where it is reached."""
+
+    key: str
+    of: Callable[[Play], str]
+    status: int
+    message: str
+
+
+LIMITS = (
+    Limit("viewers", lambda _: "", 503, "there are as many viewers as this daemon takes"),
+    Limit("viewers_per_camera", lambda play: play.camera.name, 503, "there are as many viewers as this camera takes"),
+    Limit("viewers_per_address", lambda play: group(play.caller.address), 429, "too many streams to this address"),
+    Limit("viewers_per_key", lambda play: play.principal.name, 429, "too many streams with this key"),
+)
+
+
+class Clients:
+    """The viewers by number."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+        self._viewers: dict[int, Watcher] = {}
+        self._tabs: dict[tuple[str, str], Watcher] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def __iter__(self) -> Iterator[Watcher]:
+        return iter(list(self._viewers.values()))
+
+    def __len__(self) -> int:
+        return len(self._viewers)
+
+    def find(self, number: str) -> Watcher | None:
+        """The viewer of that number, if it still watches."""
+        return self._viewers.get(int(number)) if number.isascii() and number.isdigit() and len(number) < 20 else None
+
+    def enter(self, viewer: Watcher, limits: LimitsConfig) -> int:
+        """Take a viewer in and give it its number; 429 or 503 where there is no room.
+
+        The stream that the same tab had before, known by the name it gave itself (`?viewer=`), makes room first.
+        """
+        play = viewer.asked
+        if play.tab and (before := self._tabs.get(_tab(play))):
+            before.dismiss("replaced")
+            self.leave(before)
+        for limit, most in _limits(play, limits):
+            if self._counts[limit.key, limit.of(play)] >= most and not self._make_room(play):
+                facts = {"limit": limit.key, "most": most}
+                raise HttpError(limit.status, limit.message, headers={"Retry-After": str(RETRY_AFTER)}, facts=facts)
+        number = next(self._numbers)
+        self._viewers[number] = viewer
+        self._counts.update((limit.key, limit.of(play)) for limit in LIMITS)
+        if play.tab:
+            self._tabs[_tab(play)] = viewer
+        return number
+
+    def leave(self, viewer: Watcher) -> None:
+        """Give its place free; nothing happens for one that has none."""
+        if self._viewers.pop(viewer.number, None) is None:
+            return
+        play = viewer.asked
+        for limit in LIMITS:
+            key = (limit.key, limit.of(play))
+            self._counts[key] -= 1
+            if not self._counts[key]:
+                del self._counts[key]
+        if self._tabs.get(_tab(play)) is viewer:
+            del self._tabs[_tab(play)]
+
+    def _make_room(self, play: Play) -> bool:
+        """End what looks like the same viewer's stream of before: same place, same program, and nobody reads it."""
+        mine = (play.caller.address, play.agent, play.camera, play.principal.name)
+        for viewer in self:
+            other = viewer.asked
+            same = mine == (other.caller.address, other.agent, other.camera, other.principal.name)
+            if same and viewer.waiting() > STUCK:
+                viewer.dismiss("replaced")
+                self.leave(viewer)
+                return True
+        return False
+
+
+def _tab(play: Play) -> tuple[str, str]:
+    return group(play.caller.address), play.tab
+
+
+def _limits(play: Play, limits: LimitsConfig) -> Iterator[tuple[Limit, int]]:
+    """The limits that are set, and how many each allows; a share link brings its own."""
+    for limit in LIMITS:
+        if most := getattr(limits, limit.key):
+            yield limit, most
+    if play.principal.share is not None and play.principal.share.viewers:
+        yield LIMITS[-1], play.principal.share.viewers

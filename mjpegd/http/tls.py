@@ -1,0 +1,44 @@
+"""The certificate: loaded, checked, and loaded anew into the context that the listeners use."""
+
+import ssl
+
+from mjpegd.config.schema import TlsConfig
+from mjpegd.errors import ConfigError
+
+
+def context(settings: TlsConfig) -> ssl.SSLContext | None:
+    """A context for servers, TLS 1.2 or later; None where HTTPS is not wanted. `ConfigError` says what is wrong."""
+    if not settings.certificate:
+        return None
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.set_alpn_protocols(["http/1.1"])
+    renew(made, settings)
+    return made
+
+
+def renew(made: ssl.SSLContext, settings: TlsConfig) -> None:
+    """Use the certificate as it is in the files now for every handshake to come; `ConfigError` leaves the old one."""
+    trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for each in (trial, made):
+        try:
+            each.load_cert_chain(settings.certificate, settings.key, _no_password)
+        except ssl.SSLError as error:
+            raise ConfigError([f"tls.certificate and tls.key cannot be used: {_reason(error)}"]) from None
+        except OSError as error:
+            raise ConfigError([f"tls.certificate or tls.key cannot be read: {error.strerror}"]) from None
+
+
+def _no_password() -> str:
+    """Asked for by OpenSSL, which would else ask on the terminal."""
+    return ""
+
+
+def _reason(error: ssl.SSLError) -> str:
+    reasons = {
+        "KEY_VALUES_MISMATCH": "the key is not that of the certificate",
+        "BAD_DECRYPT": "the key is protected by a password",
+        "BAD_PASSWORD_READ": "the key is protected by a password",
+        "NO_START_LINE": "one of them is not PEM",
+    }
+    return reasons.get(error.reason or "", (error.reason or str(error) or "not PEM").replace("_", " ").lower())

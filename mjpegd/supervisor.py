@@ -1,0 +1,71 @@
+"""Watches over the daemon while it serves, and tells the service manager how it is.
+
+The watchdog is fed here and nowhere else: on the loop, and only while every capture thread makes progress. So a loop
+that hangs and a thread that a driver never gives back both end in a restart.
+"""
+
+import asyncio
+
+from mjpegd import log
+from mjpegd.http.site import Site
+from mjpegd.systemd import Notifier
+
+TICK = 1.0
+"""Seconds between two looks."""
+
+
+class Supervisor:
+    """Looks at everything once a tick."""
+
+    def __init__(self, site: Site, notifier: Notifier, watchdog: float | None) -> None:
+        self._site, self._notifier = site, notifier
+        self._tick = min(TICK, watchdog or TICK)
+        self._watched = watchdog is not None
+        self._said = ""
+        self._stuck: frozenset[str] = frozenset()
+
+    async def run(self) -> None:
+        """Look, tell, sleep, until cancelled."""
+        while True:
+            self._look()
+            self._tell()
+            await asyncio.sleep(self._tick)
+
+    def _look(self) -> None:
+        """Find threads that are stuck, and viewers who may watch no longer."""
+        stuck = {name: silent for name, camera in self._site.cameras.items() if (silent := camera.capture.stuck())}
+        for name in stuck.keys() - self._stuck:
+            consequence = "the watchdog is not fed any more" if self._watched else "only a restart helps"
+            log.get(camera=name).error(
+                "capture thread stuck",
+                seconds=round(stuck[name]),
+                kind=self._site.cameras[name].capture.kind,
+                consequence=consequence,
+            )
+        self._stuck = frozenset(stuck)
+        for viewer in self._site.clients:
+            viewer.mark()
+            if not self._site.guard.lasts(viewer.asked.principal, viewer.asked.camera.name):
+                viewer.dismiss("not allowed any more")
+
+    def _tell(self) -> None:
+        status = describe(self._site, self._stuck)
+        if status != self._said:
+            self._said = status
+            self._notifier.tell(STATUS=status)
+        if self._watched and not self._stuck:
+            self._notifier.tell(WATCHDOG=1)
+
+
+def describe(site: Site, stuck: frozenset[str] = frozenset()) -> str:
+    """How things are in one line, as `systemctl status` shows it."""
+    cameras, viewers = site.cameras, len(site.clients)
+    live = sum(camera.is_live for camera in cameras.values())
+    words = [f"{live} of {len(cameras)} cameras live, {viewers} viewer{'' if viewers == 1 else 's'}"]
+    for name, camera in cameras.items():
+        state = "stuck" if name in stuck else str(camera.capture.status.state)
+        if not camera.is_live or name in stuck:
+            words.append(f"{name} is {state}" + (f" ({reason})" if (reason := camera.capture.status.reason) else ""))
+    if site.reload is not None and site.reload.problems:
+        words.append(f"reload refused: {site.reload.problems[0]}")
+    return "; ".join(words)
