@@ -11,7 +11,7 @@ from pathlib import Path
 from mjpegd.config.describe import keys_of, toml_value
 from mjpegd.config.schema import SECTIONS
 from mjpegd.http.aliases import ALIASES
-from mjpegd.http.routes import ROUTES
+from mjpegd.http.routes import ROUTES, Route
 from mjpegd.sources import KINDS
 
 README = Path(__file__).parent.parent / "README.md"
@@ -26,7 +26,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def routes() -> str:
     """Every route."""
-    return table(("address", "what it is"), ((f"`{route.path}`", route.about) for route in ROUTES))
+    rows = ((_address(route), route.scope or "", route.about) for route in ROUTES)
+    return table(("address", "scope", "what it is"), rows)
+
+
+def _address(route: Route) -> str:
+    methods = "" if route.methods == ("GET",) else ", ".join(route.methods) + " "
+    return f"`{methods}{route.path}`"
 
 
 def aliases() -> str:
