@@ -78,6 +78,8 @@ class App:
             loop.create_task(Supervisor(site, self._notifier, self._watchdog).run(), name="supervisor"),
             loop.create_task(self._reloads(reloading, site, server), name="reload"),
         ]
+        for chore in chores:
+            chore.add_done_callback(_log_chore_death)
         self._notifier.tell(READY=1)
         await stopping.wait()
         began = monotonic()
@@ -153,6 +155,11 @@ def _allow_many_files() -> None:
 def _log_loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What asyncio would print by itself: into the log, masked like every line."""
     log.get().error(f"event loop: {context.get('message')}", exc_info=context.get("exception"))
+
+
+def _log_chore_death(chore: asyncio.Task[None]) -> None:
+    if not chore.cancelled() and (error := chore.exception()) is not None:
+        log.get(chore=chore.get_name()).error("a chore ended by an error: this is a bug in mjpegd", exc_info=error)
 
 
 def _log_thread_death(args: threading.ExceptHookArgs) -> None:

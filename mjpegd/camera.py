@@ -131,17 +131,18 @@ class Camera:
         await asyncio.sleep(PATIENCE)
         await asyncio.to_thread(self.capture.announce_starting)
 
-    async def picture(self, after: int, taken_after: float, deadline: float) -> Frame | None:
+    async def picture(self, look: Look, after: int, taken_after: float, deadline: float) -> Frame | None:
         """The newest picture with a `seq` above `after`, taken later than `taken_after`; None at `deadline`.
 
         Never a card, and never the last picture of a camera that was lost since.
         """
-        frame = await self.ring.next(0, deadline)
-        while frame is not None:
-            if frame.live and self.is_live and frame.seq > after and frame.taken > taken_after:
-                return frame
-            frame = await self.ring.next(frame.seq, deadline)
-        return None
+        with self.watch(look) as ring:
+            frame = await ring.next(0, deadline)
+            while frame is not None:
+                if frame.live and self.is_live and frame.seq > after and frame.taken > taken_after:
+                    return frame
+                frame = await ring.next(frame.seq, deadline)
+            return None
 
 
 class Cameras(Mapping[str, Camera]):

@@ -5,6 +5,8 @@ that hangs and a thread that a driver never gives back both end in a restart.
 """
 
 import asyncio
+import os
+import resource
 
 from mjpegd import log
 from mjpegd.http.site import Site
@@ -12,6 +14,8 @@ from mjpegd.systemd import Notifier
 
 TICK = 1.0
 """Seconds between two looks."""
+FULL = 0.95
+"""Share of the file descriptors in use above which the operator is told: new viewers will soon be turned away."""
 
 
 class Supervisor:
@@ -23,16 +27,18 @@ class Supervisor:
         self._watched = watchdog is not None
         self._said = ""
         self._stuck: frozenset[str] = frozenset()
+        self._full = False
 
     async def run(self) -> None:
         """Look, tell, sleep, until cancelled."""
         while True:
-            self._look()
+            self._look_at_threads()
+            self._look_at_viewers()
+            self._look_at_files()
             self._tell()
             await asyncio.sleep(self._tick)
 
-    def _look(self) -> None:
-        """Find threads that are stuck, and viewers who may watch no longer."""
+    def _look_at_threads(self) -> None:
         stuck = {name: silent for name, camera in self._site.cameras.items() if (silent := camera.capture.stuck())}
         for name in stuck.keys() - self._stuck:
             consequence = "the watchdog is not fed any more" if self._watched else "only a restart helps"
@@ -43,10 +49,23 @@ class Supervisor:
                 consequence=consequence,
             )
         self._stuck = frozenset(stuck)
+
+    def _look_at_viewers(self) -> None:
+        """Note their rates, and send those home who may watch no longer."""
         for viewer in self._site.clients:
             viewer.mark()
             if not self._site.guard.lasts(viewer.asked.principal, viewer.asked.camera.name):
                 viewer.dismiss("not allowed any more")
+
+    def _look_at_files(self) -> None:
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  (names are enough)
+        except OSError:  # not one is left to look with
+            used = most
+        was_full, self._full = self._full, used > FULL * most
+        if self._full and not was_full:
+            log.get().warning("file descriptors are running out", used=used, most=most, hint="raise LimitNOFILE=")
 
     def _tell(self) -> None:
         status = describe(self._site, self._stuck)

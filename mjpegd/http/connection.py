@@ -6,6 +6,7 @@ from functools import partial
 
 from mjpegd import log
 from mjpegd.access.caller import Caller
+from mjpegd.access.guard import presented
 from mjpegd.errors import HttpError, ProtocolError
 from mjpegd.http import cors, login, tcp
 from mjpegd.http.live import Viewer, stream_head
@@ -106,7 +107,7 @@ class Connection:
             raise
         except HttpError as error:
             if caller is not None and error.status == 401 and "text/html" in request.headers.get("accept", ""):
-                return login.form(caller, target=request.path, error=error)
+                return login.form(caller, target=request.path, error=error, quiet=presented(request) is None)
             return error_response(error)
         except Exception:
             logger = log.get(viewer=self._peer[1])

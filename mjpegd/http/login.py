@@ -40,9 +40,9 @@ async def logout(visit: Visit) -> Response:
     return Response(303, headers={"Location": f"{visit.caller.prefix}/login", "Set-Cookie": cookie, **HEADERS})
 
 
-def form(caller: Caller, *, target: str = "", error: HttpError | None = None) -> Response:
-    """The page with the form, with the status, the challenge and the words of an error where there was one."""
-    said = "" if error is None else str(error)
+def form(caller: Caller, *, target: str = "", error: HttpError | None = None, quiet: bool = False) -> Response:
+    """The page with the form, and the status, challenge and words of an error; without the words if `quiet`."""
+    said = "" if error is None or quiet else str(error)
     page = _PAGE.format(action=caller.prefix + "/login", target=html.escape(local(target)), error=html.escape(said))
     headers = {**HEADERS, **(error.headers if error is not None else {})}
     return Response(error.status if error is not None else 200, page.encode(), "text/html; charset=utf-8", headers)

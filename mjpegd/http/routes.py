@@ -20,7 +20,6 @@ from mjpegd.http.response import Play, Response, json_response
 from mjpegd.http.site import Site
 from mjpegd.http.snapshot import snapshot
 from mjpegd.http.visit import Body, Names, Visit
-from mjpegd.rendition import Look
 from mjpegd.wire.http import METHODS, Request
 from mjpegd.wire.multipart import BROWSER, DEFAULT, PROFILES, Profile
 
@@ -69,12 +68,12 @@ async def _favicon(visit: Visit) -> Answer:
 
 
 async def _stream(visit: Visit) -> Answer:
-    request, share = visit.request, visit.principal.share
+    request = visit.request
     profile = choose_profile(request)
     return Play(
         camera=visit.camera,
         profile=profile,
-        look=Look(share.width, share.fps) if share is not None else Look(),
+        look=visit.look,
         repeat_after=_repeat_after(request, profile),
         agent=request.headers.get("user-agent", ""),
         caller=visit.caller,

@@ -9,6 +9,7 @@ from mjpegd.frame import Frame
 from mjpegd.http import query
 from mjpegd.http.response import Response
 from mjpegd.http.visit import Visit
+from mjpegd.rendition import Look
 from mjpegd.wire.conditional import http_date, not_modified
 
 PATIENCE = 4.0
@@ -29,7 +30,8 @@ async def snapshot(visit: Visit) -> Response:
     max_age = query.number(request.query, "max_age", 0, LONGEST_AGE)
     oldest = arrived if query.flag(request.query, "fresh") else 0.0 if max_age is None else arrived - max_age / 1000
     deadline = asyncio.get_running_loop().time() + PATIENCE
-    frame = await camera.picture(_after(request.query, camera), oldest, deadline)
+    look = Look(width=visit.look.width)
+    frame = await camera.picture(look, _after(request.query, camera), oldest, deadline)
     if frame is None:
         raise _no_picture(camera)
     return _answer(visit, frame)
@@ -53,7 +55,7 @@ def _no_picture(camera: Camera) -> HttpError:
 
 
 def _answer(visit: Visit, frame: Frame) -> Response:
-    etag = f'"{visit.site.boot}-{frame.seq}"'
+    etag = f'"{visit.site.boot}-{frame.width}-{frame.seq}"'
     headers = {
         "ETag": etag,
         "Last-Modified": http_date(frame.captured),

@@ -9,6 +9,7 @@ from mjpegd.access.principal import Principal
 from mjpegd.camera import Camera
 from mjpegd.errors import HttpError
 from mjpegd.http.site import Site
+from mjpegd.rendition import Look
 from mjpegd.wire.http import Request
 
 Names = Mapping[str, str | None]
@@ -42,6 +43,12 @@ class Visit:
         if name is None or name in self.site.cameras:
             raise HttpError(403, "this key is not for that camera", facts={"cameras": list(known)})
         raise HttpError(404, "there is no camera of that name", facts={"cameras": list(known)})
+
+    @property
+    def look(self) -> Look:
+        """How its frames are to be: as the share link it came with says."""
+        share = self.principal.share
+        return Look() if share is None else Look(share.width, share.fps)
 
     async def form(self) -> dict[str, str]:
         """The body as a form that was posted (application/x-www-form-urlencoded)."""
