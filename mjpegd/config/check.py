@@ -3,7 +3,7 @@
 import datetime
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from mjpegd.config.schema import USB_SPEC, Config
@@ -15,11 +15,12 @@ _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f:.]+\]?")
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s]+")
 
 
-def contradictions(config: Config, places: Places) -> Iterator[str]:
-    """A line for each problem, with its place."""
+def contradictions(config: Config, places: Places, wrong: Collection[tuple[str, ...]] = ()) -> Iterator[str]:
+    """A line for each problem, with its place; none for the keys in `wrong`, which were complained of already."""
     for check in CHECKS:
         for path, problem in check(config):
-            yield f"{_place(path, places)}: {'.'.join(path)} {problem}"
+            if path not in wrong:
+                yield f"{_place(path, places)}: {'.'.join(path)} {problem}"
 
 
 def is_local(host: str) -> bool:

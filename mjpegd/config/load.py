@@ -58,11 +58,16 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None,
     )
     values: Values = {}
     places: dict[tuple[str, ...], str] = {}
+    wrong: set[tuple[str, ...]] = set()
     for entry in layers:
-        _apply(entry, environment, values, problems)
         places[entry.path] = entry.place
+        try:
+            _apply(entry, environment, values)
+        except ValueError as problem:
+            wrong.add(entry.path)
+            problems.append(f"{entry.place}: {problem}")
     config = _build(values)
-    problems += contradictions(config, places)
+    problems += contradictions(config, places, wrong)
     if problems:
         raise ConfigError([mask(problem) for problem in problems])
     return config
@@ -130,16 +135,13 @@ def _set_entries(sets: Iterable[str], problems: list[str]) -> Iterator[Entry]:
             problems.append(f"--set {item}: write --set section.key=value")
 
 
-def _apply(entry: Entry, environment: Mapping[str, str], values: Values, problems: list[str]) -> None:
-    """Check one entry against the schema and put it into `values`, or add a line to `problems`."""
-    try:
-        section, name = _locate(entry)
-        table = values.setdefault(section, {})
-        if name is not None:
-            key = _known(section[0], name, entry)
-            table[name] = credentials.resolve(_converted(entry, key), section[0], key, environment)
-    except ValueError as problem:
-        problems.append(f"{entry.place}: {problem}")
+def _apply(entry: Entry, environment: Mapping[str, str], values: Values) -> None:
+    """Check one entry against the schema and put it into `values`; `ValueError` says what is wrong with it."""
+    section, name = _locate(entry)
+    table = values.setdefault(section, {})
+    if name is not None:
+        key = _known(section[0], name, entry)
+        table[name] = credentials.resolve(_converted(entry, key), section[0], key, environment)
 
 
 def _known(section: str, name: str, entry: Entry) -> Key:

@@ -1,6 +1,7 @@
 """The certificate: loaded, checked, and loaded anew into the context that the listeners use."""
 
 import ssl
+from pathlib import Path
 
 from mjpegd.config.schema import TlsConfig
 from mjpegd.errors import ConfigError
@@ -24,7 +25,7 @@ def renew(made: ssl.SSLContext, settings: TlsConfig) -> None:
         try:
             each.load_cert_chain(settings.certificate, settings.key, _no_password)
         except ssl.SSLError as error:
-            raise ConfigError([f"tls.certificate and tls.key cannot be used: {_reason(error)}"]) from None
+            raise ConfigError([f"tls.certificate and tls.key cannot be used: {_reason(error, settings)}"]) from None
         except OSError as error:
             raise ConfigError([f"tls.certificate or tls.key cannot be read: {error.strerror}"]) from None
 
@@ -34,11 +35,10 @@ def _no_password() -> str:
     return ""
 
 
-def _reason(error: ssl.SSLError) -> str:
-    reasons = {
-        "KEY_VALUES_MISMATCH": "the key is not that of the certificate",
-        "BAD_DECRYPT": "the key is protected by a password",
-        "BAD_PASSWORD_READ": "the key is protected by a password",
-        "NO_START_LINE": "one of them is not PEM",
-    }
-    return reasons.get(error.reason or "", (error.reason or str(error) or "not PEM").replace("_", " ").lower())
+def _reason(error: ssl.SSLError, settings: TlsConfig) -> str:
+    """OpenSSL's reason in words. It has only one, PEM_LIB, for all that is wrong inside a file."""
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "the key is not that of the certificate"
+    if b"ENCRYPTED" in Path(settings.key).read_bytes():
+        return "the key is protected by a password; one for a service must not be"
+    return "one of them is not PEM, or is damaged"
