@@ -1,9 +1,16 @@
-# `make` alone lists the targets. Everything happens in .venv; nothing outside this folder is changed, except that
-# `make test` as root installs Debian packages that the tests use (tests/packages.txt).
+# `make` alone lists the targets. Everything happens in .venv; nothing outside this folder is changed, except by
+# `make install` and `uninstall`, and that `make test` as root installs Debian packages that the tests use
+# (tests/packages.txt).
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where `install` and `deb` put things.
+PREFIX ?= /usr/local
+UNITS ?= $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib/systemd/system,/etc/systemd/system)
+DIST ?= dist
+DEBARCH ?= $(shell dpkg --print-architecture 2>/dev/null)
+DEBFLAGS ?= -Zxz
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## print this list
@@ -35,6 +42,15 @@ format: $(VENV)/test-installed ## let ruff write the format, and mjpegd its exam
 	$(BIN)/mjpegd config --example > mjpegd.toml
 	$(BIN)/python docs/tables.py
 
+install: ## a systemd service, in an environment of its own (PREFIX=/usr/local DESTDIR=), with /etc/mjpegd
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' UNITS='$(UNITS)' PYTHON='$(PYTHON)' sh systemd/install.sh
+
+uninstall: ## take that away again, but for /etc/mjpegd and the state
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' UNITS='$(UNITS)' sh systemd/uninstall.sh
+
+deb: $(VENV)/bin/python ## dist/mjpegd_VERSION_ARCH.deb for Debian 12, complete: it installs without a network (DEBARCH=arm64)
+	@PYTHON='$(BIN)/python' DIST='$(DIST)' DEBARCH='$(DEBARCH)' DEBFLAGS='$(DEBFLAGS)' sh systemd/deb/build.sh
+
 packages: ## the Debian packages of tests/packages.txt, if root; else say what is missing
 	@sh tests/packages.sh
 
@@ -54,4 +70,4 @@ $(VENV)/test-installed: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable '.[test]'
 	@touch $@
 
-.PHONY: help run test lint types cover bench format packages clean
+.PHONY: help run test lint types cover bench format install uninstall deb packages clean
