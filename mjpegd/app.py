@@ -118,7 +118,8 @@ class App:
 
     def _greet(self, server: Server, cameras: Cameras) -> None:
         for base in server.addresses:
-            self._log.info("mjpegd listens", version=__version__, page=f"{base}/", stream=f"{base}/stream")
+            pages = {"socket": base} if base.startswith("unix:") else {"page": f"{base}/", "stream": f"{base}/stream"}
+            self._log.info("mjpegd listens", version=__version__, **pages)
         for name, camera in cameras.items():
             self._log.info("opening camera", camera=name, source=mask(camera.config.source))
 

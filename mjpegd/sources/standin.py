@@ -1,7 +1,9 @@
 """The test pattern in place of a camera that `auto` did not find; it gives way when there is one."""
 
 import threading
+from collections.abc import Iterable
 from contextlib import closing
+from pathlib import Path
 from time import monotonic
 
 from mjpegd.config.schema import CameraConfig
@@ -17,12 +19,12 @@ TRY_EVERY = 30.0
 
 
 class StandinSource(PatternSource):
-    """A pattern that ends with `SourceError` once a camera can be had."""
+    """A pattern that ends with `SourceError` once a camera can be had. `known` are the nodes that were tried."""
 
-    def __init__(self, camera: CameraConfig, stop: threading.Event) -> None:
+    def __init__(self, camera: CameraConfig, stop: threading.Event, known: Iterable[Path]) -> None:
         super().__init__(camera, stop)
         self._camera, self._stopping = camera, stop
-        self._known = set(devices.nodes())
+        self._known = set(known)
         self._look_at = monotonic() + LOOK_EVERY
         self._try_at = monotonic() + TRY_EVERY
 
