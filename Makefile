@@ -51,6 +51,9 @@ uninstall: ## take that away again, but for /etc/mjpegd and the state
 deb: $(VENV)/bin/python ## dist/mjpegd_VERSION_ARCH.deb for Debian 12, complete: it installs without a network (DEBARCH=arm64)
 	@PYTHON='$(BIN)/python' DIST='$(DIST)' DEBARCH='$(DEBARCH)' DEBFLAGS='$(DEBFLAGS)' sh systemd/deb/build.sh
 
+edge: $(VENV)/bin/python ## the service in a Debian guest with a USB camera: install, unplug, freeze, power cut (ARGS="--list")
+	$(BIN)/python tests/edge/run.py $(ARGS)
+
 packages: ## the Debian packages of tests/packages.txt, if root; else say what is missing
 	@sh tests/packages.sh
 
@@ -70,4 +73,4 @@ $(VENV)/test-installed: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable '.[test]'
 	@touch $@
 
-.PHONY: help run test lint types cover bench format install uninstall deb packages clean
+.PHONY: help run test lint types cover bench format install uninstall deb edge packages clean

@@ -26,7 +26,7 @@ from mjpegd.errors import ConfigError
 from mjpegd.http.server import Server
 from mjpegd.http.site import Reload, Site
 from mjpegd.masking import mask
-from mjpegd.supervisor import Supervisor, describe
+from mjpegd.supervisor import Supervisor
 from mjpegd.systemd import Notifier, inherited_sockets, watchdog_interval
 
 GOODBYE = 0.6
@@ -95,26 +95,33 @@ class App:
             await wanted.wait()
             wanted.clear()
             self._notifier.tell(RELOADING=1, MONOTONIC_USEC=monotonic_ns() // 1000)
-            try:
-                await self._reload(site, server)
-            except ConfigError as error:
-                site.reload = Reload(time(), tuple(error.problems))
-                for problem in error.problems:
-                    self._log.error("reload refused, nothing changed", problem=problem)
-            self._notifier.tell(READY=1, STATUS=describe(site))
+            site.reload = await self._reload(site, server)
+            for problem in site.reload.problems:
+                self._log.error("reload refused, nothing changed", problem=problem)
+            self._notifier.tell(READY=1)
 
-    async def _reload(self, site: Site, server: Server) -> None:
-        """Take over what changed; `ConfigError` before anything did."""
-        config, before = self._read(), site.config
-        server.renew_certificate(config)
-        late = tuple(_late(before, config))
-        site.config = config
-        site.guard = Guard(config, self._shares, self._signer, site.guard.throttle.adapt(config))
-        await site.cameras.apply(config.camera)
-        site.reload = Reload(time(), (), late)
+    async def _reload(self, site: Site, server: Server) -> Reload:
+        """Read and try everything first, then change: a configuration counts whole or not at all."""
+        try:
+            config = await asyncio.to_thread(self._read)
+            server.prepare(config)
+        except ConfigError as error:
+            return Reload(time(), tuple(error.problems))
+        except Exception:  # noqa: BLE001  (a bug costs this reload, not the next)
+            self._log.exception("reading the configuration failed: this is a bug in mjpegd")
+            return Reload(time(), ("internal error, see the log",))
+        late = tuple(_late(site.config, config))
+        await self._commit(config, site, server)
         self._log.info("configuration reloaded", cameras=len(config.camera), keys=len(config.key))
         if late:
             self._log.warning("some changes take effect at the next start", keys=" ".join(late))
+        return Reload(time(), (), late)
+
+    async def _commit(self, config: Config, site: Site, server: Server) -> None:
+        server.renew_certificate(config)
+        site.config = config
+        site.guard = Guard(config, self._shares, self._signer, site.guard.throttle.adapt(config))
+        await site.cameras.apply(config.camera)
 
     def _greet(self, server: Server, cameras: Cameras) -> None:
         for base in server.addresses:

@@ -1,6 +1,7 @@
 """One camera as the rest of the daemon sees it: its capture, its ring and its viewers."""
 
 import asyncio
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from mjpegd.ring import Ring
 
 PATIENCE = 1.0
 """Seconds a camera may take to open before a card is shown in its place."""
-LET_GO = 5.0
-"""Seconds a source has to let go of its device before the one that follows it tries to open it."""
+LET_GO, LOOK_EVERY = 5.0, 0.02
+"""Seconds a source has to let go of its device before the one that follows it tries to open it, and between looks."""
 
 
 @dataclass(slots=True)
@@ -71,6 +72,8 @@ class Camera:
         self.name = name
         self.config = config
         self.ring = Ring(loop)
+        self.tag = secrets.token_hex(6)
+        """Another one for each camera and each start, so that no ETag of ours outlives its frames."""
         self._ids = count(1)
         self.capture = Capture(name, config, self.ring.publish, self._ids)
         self.audience = Audience()
@@ -90,16 +93,16 @@ class Camera:
         self.capture.start()
         self._starting = self._loop.create_task(self._announce_starting(), name=f"starting-{self.name}")
 
-    async def reopen(self, config: CameraConfig) -> None:
-        """Go on with another configuration: the viewers stay, and see the card or the next picture."""
-        before = self.capture
-        before.stop()
-        self.config = config
-        if not await asyncio.to_thread(before.join, LET_GO):
-            log.get(camera=self.name).warning("the source did not let go in time: left behind")
-        if not self.ring.closed:
-            self.capture = Capture(self.name, config, self.ring.publish, self._ids)
-            self.start()
+    def resume(self, config: CameraConfig) -> None:
+        """Go on with another configuration behind a capture that was told to stop; the viewers stay."""
+        if self.ring.closed:
+            return
+        before, self.config = self.capture, config
+        self.capture = Capture(self.name, config, self.ring.publish, self._ids)
+        self.capture.inherit(before)
+        for rendition in self._renditions.values():
+            rendition.quality = config.quality
+        self.start()
 
     @contextmanager
     def watch(self, look: Look) -> Iterator[Ring]:
@@ -150,6 +153,7 @@ class Cameras(Mapping[str, Camera]):
 
     def __init__(self, configs: Mapping[str, CameraConfig], loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._left: list[tuple[str, Capture]] = []
         self._cameras = {name: Camera(name, config, loop) for name, config in configs.items()}
 
     async def apply(self, configs: Mapping[str, CameraConfig]) -> None:
@@ -157,12 +161,33 @@ class Cameras(Mapping[str, Camera]):
         before, self._cameras = self._cameras, {}
         for name, config in configs.items():
             self._cameras[name] = before.get(name) or Camera(name, config, self._loop)
-        for name in before.keys() - configs.keys():
-            before[name].stop()
+        gone = [camera for name, camera in before.items() if name not in configs]
+        changed = [camera for name, camera in before.items() if name in configs and camera.config != configs[name]]
+        for camera in gone:
+            camera.stop()
+        for camera in changed:
+            camera.capture.stop()
+        await asyncio.gather(*(self._let_go(camera) for camera in (*gone, *changed)))
+        for camera in changed:
+            camera.resume(configs[camera.name])
         for name in configs.keys() - before.keys():
             self._cameras[name].start()
-        changed = [camera for name, camera in self._cameras.items() if camera.config != configs[name]]
-        await asyncio.gather(*(camera.reopen(configs[camera.name]) for camera in changed))
+
+    def stuck(self) -> dict[str, float]:
+        """Names and seconds of the threads that a call does not give back, those left behind by a reload included."""
+        self._left = [(name, capture) for name, capture in self._left if not capture.join(0)]
+        captures = [*((name, camera.capture) for name, camera in self.items()), *self._left]
+        return {name: seconds for name, capture in captures if (seconds := capture.stuck())}
+
+    async def _let_go(self, camera: Camera) -> None:
+        """Wait until a stopped camera has let go of its device, so that the next one finds it free."""
+        deadline = self._loop.time() + LET_GO
+        while not camera.capture.join(0):
+            if self._loop.time() > deadline:
+                log.get(camera=camera.name).warning("the source did not let go in time: left behind")
+                self._left.append((camera.name, camera.capture))
+                return
+            await asyncio.sleep(LOOK_EVERY)
 
     def __getitem__(self, name: str) -> Camera:
         return self._cameras[name]

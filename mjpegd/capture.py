@@ -4,6 +4,7 @@ It is the one owner of retry. A lost camera is a frame like any other, the card,
 camera is there.
 """
 
+import math
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -27,8 +28,11 @@ LOOK_EVERY = 0.25
 """Seconds between two looks for a device node that is not there."""
 REVIEW_AFTER, REVIEW_EVERY = 5.0, 60.0
 """Seconds of pictures before the first look at how it goes, and between two looks."""
-GRACE = 10.0
-"""Seconds beyond its own time limits after which a call into a driver or a library is taken for stuck."""
+GRACE, RESOLVING = 10.0, 30.0
+"""Seconds beyond its own time limits after which a call into a driver or a library is taken for stuck; of these the
+second for addresses, since a name server that is down may take that long and cannot be interrupted."""
+SLICE = 1.0
+"""Longest time between two looks of a thread that only waits."""
 SLOW = 0.7
 """Share of the rate asked for below which the operator is told."""
 
@@ -69,6 +73,31 @@ class Backoff:
         self._tries = 0
 
 
+class Lifeline(threading.Event):
+    """Asks a capture thread to end. Whoever works in the thread looks at it often, and so shows that it gets on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looked = monotonic()
+
+    def is_set(self) -> bool:
+        """Whether to end; for the thread alone."""
+        self._looked = monotonic()
+        return super().is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait in slices, each of them a look."""
+        until = math.inf if timeout is None else monotonic() + timeout
+        while not super().is_set() and (left := until - monotonic()) > 0:
+            self._looked = monotonic()
+            super().wait(min(left, SLICE))
+        return self.is_set()
+
+    def silent(self) -> float:
+        """Seconds since the thread last looked; for everybody else."""
+        return monotonic() - self._looked
+
+
 def to_picture(grab: Grab, config: CameraConfig) -> jpeg.Picture:
     """A grab as a JPEG: the camera's own, or its pixels encoded; `BrokenPicture` where that cannot be."""
     if grab.format == JPEG:
@@ -91,11 +120,10 @@ class Capture:
         self._spec = config.source
         self._ids = ids
         self._size = self._last_shape = (config.width, config.height)
-        self._stop = threading.Event()
+        self._stop = Lifeline()
         self._backoff = Backoff(config.retry_min, config.retry_max)
         self._live_from = self._last_good = self._review_at = 0.0
-        self._beat = monotonic()
-        self._slow = False
+        self._slow = self._stopped = False
         self._log = log.get(camera=name)
         self._thread = threading.Thread(target=self._run, name=f"capture-{name}", daemon=True)
 
@@ -105,6 +133,7 @@ class Capture:
 
     def stop(self) -> None:
         """Ask the thread to end; `join` waits for it."""
+        self._stopped = True
         self._stop.set()
 
     def join(self, timeout: float) -> bool:
@@ -114,20 +143,25 @@ class Capture:
 
     def stuck(self) -> float:
         """Seconds for which the thread has been held by a call that should have come back; 0 while it gets on."""
-        silent = monotonic() - self._beat
-        patience = self._config.open_timeout + self._config.stale_after + GRACE
-        return silent if silent > patience and self._thread.ident is not None and not self._stop.is_set() else 0.0
+        grace = RESOLVING if "://" in self._spec else GRACE
+        patience = self._config.open_timeout + self._config.stale_after + grace
+        silent = self._stop.silent()
+        return silent if silent > patience and self._thread.is_alive() else 0.0
+
+    def inherit(self, before: "Capture") -> None:
+        """Go on counting where the capture before this one ended."""
+        self.captured, self.skipped, self.broken = before.captured, before.skipped, before.broken
+        self.opened = before.opened
 
     def announce_starting(self) -> None:
         """Show a card while the first opening takes long. Draws it, so not for the loop's thread."""
         if self.status.state is State.STARTING:
             card = self._card("starting")
             if self.status.state is State.STARTING:  # still, after the time it took to draw
-                self._publish(card)
+                self._show(card)
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._beat = monotonic()
             try:
                 error = self._session()
                 if error is not None:
@@ -142,7 +176,6 @@ class Capture:
             with closing(sources.open_source(self._spec, self._config, self._stop)) as source:
                 self._note_opened(source.granted)
                 while not self._stop.is_set():
-                    self._beat = monotonic()
                     self._step(source)
         except SourceError as error:
             return error
@@ -170,7 +203,7 @@ class Capture:
             self._note_broken(error)
             return
         self._note_good(frame)
-        self._publish(frame)
+        self._show(frame)
 
     def _frame(self, grab: Grab) -> Frame:
         began = monotonic()
@@ -245,13 +278,20 @@ class Capture:
     def _fail(self, error: SourceError) -> None:
         """Leave `live` with a reason: in the log, in the status and in the picture; once until something changes."""
         state = State.STALE if isinstance(error, SourceStalled) else State.LOST
+        if self._stopped:
+            return
         old, reason = self.status, mask(str(error))
         if (old.state, old.reason) == (state, reason):
             return
         outage = old.state in (State.STALE, State.LOST)
         self.status = Status(state, old.since if outage else time(), reason)
         self._log.warning("camera " + state, source=mask(self._spec), reason=reason)
-        self._publish(self._card(reason))
+        self._show(self._card(reason))
+
+    def _show(self, frame: Frame) -> None:
+        """Publish, unless another capture has this one's place by now: it was stuck, was left behind, and came back."""
+        if not self._stopped:
+            self._publish(frame)
 
     def _card(self, reason: str) -> Frame:
         from mjpegd import pixels
@@ -273,7 +313,6 @@ class Capture:
         until = monotonic() + self._backoff.pause()
         absent = sources.is_absent(self._spec)
         while (left := until - monotonic()) > 0 and not self._stop.wait(min(left, LOOK_EVERY)):
-            self._beat = monotonic()
             was_absent, absent = absent, sources.is_absent(self._spec)
             if was_absent and not absent:
                 self._backoff.reset()

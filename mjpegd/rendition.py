@@ -38,7 +38,8 @@ class Pace:
         """Whether the frame of that moment (monotonic seconds) is one of them. A quarter of a gap early is on time."""
         if taken < self._due - self._gap / 4:
             return False
-        self._due = max(self._due, taken - self._gap / 2) + self._gap
+        late = taken - self._due > self._gap / 2  # the first of all, or behind a pause: count from here
+        self._due = (taken if late else self._due) + self._gap
         return True
 
 
@@ -48,7 +49,8 @@ class Rendition:
     def __init__(self, camera: str, source: Ring, look: Look, quality: int, loop: asyncio.AbstractEventLoop) -> None:
         self.ring = Ring(loop)
         self.watchers = 0
-        self._source, self._look, self._quality, self._loop = source, look, quality, loop
+        self.quality = quality
+        self._source, self._look, self._loop = source, look, loop
         self._pace = Pace(look.fps)
         self._log = log.get(camera=camera, rendition=look.name)
         self._task = loop.create_task(self._run(), name=f"rendition-{camera}-{look.name}")
@@ -58,6 +60,12 @@ class Rendition:
         self._task.cancel()
 
     async def _run(self) -> None:
+        try:
+            await self._fill()
+        finally:
+            self.ring.close()
+
+    async def _fill(self) -> None:
         seq = 0
         while not self._source.closed:
             frame = await self._source.next(seq, self._loop.time() + PATIENCE)
@@ -70,7 +78,8 @@ class Rendition:
                 self.ring.publish(await self._made(frame))
             except BrokenPicture as error:
                 self._log.warning("picture skipped", reason=str(error))
-        self.ring.close()
+            except Exception:  # noqa: BLE001  (a bug costs one picture)
+                self._log.exception("a picture could not be made smaller: this is a bug in mjpegd")
 
     async def _made(self, frame: Frame) -> Frame:
         """The frame in this look: itself where it is small enough, since nothing is ever scaled up."""
@@ -81,7 +90,7 @@ class Rendition:
     def _scaled(self, frame: Frame) -> Frame:
         from mjpegd import pixels
 
-        jpeg, width, height = pixels.scale(frame.jpeg, frame.width, self._look.width, self._quality)
+        jpeg, width, height = pixels.scale(frame.jpeg, frame.width, self._look.width, self.quality)
         return multipart.assemble(
             (jpeg,),
             seq=frame.seq,

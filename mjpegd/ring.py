@@ -74,7 +74,7 @@ class Ring:
             self._loop.call_soon(self._announce)
         elif self.closed or (self._announced is not None and self._announced.seq > after):
             self.leave(waiter)
-            self._loop.call_soon(self._show, waiter, None if self.closed else self._announced)
+            self._loop.call_soon(self._show_announced, waiter)
         elif self._alarm is None or deadline < self._alarm_at:
             self._set_alarm(deadline)
 
@@ -116,6 +116,9 @@ class Ring:
         for waiter in waiters:
             self._show(waiter, frame)
             note(monotonic() - woken)
+
+    def _show_announced(self, waiter: Waiter) -> None:
+        self._show(waiter, None if self.closed else self._announced)
 
     def _show(self, waiter: Waiter, frame: Frame | None) -> None:
         try:

@@ -7,6 +7,8 @@ that hangs and a thread that a driver never gives back both end in a restart.
 import asyncio
 import os
 import resource
+from collections.abc import Collection
+from itertools import count
 
 from mjpegd import log
 from mjpegd.http.site import Site
@@ -14,6 +16,8 @@ from mjpegd.systemd import Notifier
 
 TICK = 1.0
 """Seconds between two looks."""
+FILES_EVERY = 10
+"""Ticks between two counts of the open files, which take as long as there are many."""
 FULL = 0.95
 """Share of the file descriptors in use above which the operator is told: new viewers will soon be turned away."""
 
@@ -31,23 +35,19 @@ class Supervisor:
 
     async def run(self) -> None:
         """Look, tell, sleep, until cancelled."""
-        while True:
+        for tick in count():
+            if tick % FILES_EVERY == 0:
+                self._look_at_files()
             self._look_at_threads()
             self._look_at_viewers()
-            self._look_at_files()
             self._tell()
             await asyncio.sleep(self._tick)
 
     def _look_at_threads(self) -> None:
-        stuck = {name: silent for name, camera in self._site.cameras.items() if (silent := camera.capture.stuck())}
+        stuck = self._site.cameras.stuck()
         for name in stuck.keys() - self._stuck:
             consequence = "the watchdog is not fed any more" if self._watched else "only a restart helps"
-            log.get(camera=name).error(
-                "capture thread stuck",
-                seconds=round(stuck[name]),
-                kind=self._site.cameras[name].capture.kind,
-                consequence=consequence,
-            )
+            log.get(camera=name).error("capture thread stuck", seconds=round(stuck[name]), consequence=consequence)
         self._stuck = frozenset(stuck)
 
     def _look_at_viewers(self) -> None:
@@ -76,15 +76,16 @@ class Supervisor:
             self._notifier.tell(WATCHDOG=1)
 
 
-def describe(site: Site, stuck: frozenset[str] = frozenset()) -> str:
+def describe(site: Site, stuck: Collection[str]) -> str:
     """How things are in one line, as `systemctl status` shows it."""
     cameras, viewers = site.cameras, len(site.clients)
     live = sum(camera.is_live for camera in cameras.values())
     words = [f"{live} of {len(cameras)} cameras live, {viewers} viewer{'' if viewers == 1 else 's'}"]
+    words += [f"{name} is stuck" for name in sorted(stuck)]
     for name, camera in cameras.items():
-        state = "stuck" if name in stuck else str(camera.capture.status.state)
-        if not camera.is_live or name in stuck:
-            words.append(f"{name} is {state}" + (f" ({reason})" if (reason := camera.capture.status.reason) else ""))
+        if not camera.is_live and name not in stuck:
+            reason = camera.capture.status.reason
+            words.append(f"{name} is {camera.capture.status.state}" + (f" ({reason})" if reason else ""))
     if site.reload is not None and site.reload.problems:
         words.append(f"reload refused: {site.reload.problems[0]}")
     return "; ".join(words)

@@ -41,7 +41,7 @@ DOOR = frozenset({"sources", "pixels"})
 
 PRIVILEGES = {
     "cv2": ("pixels", "sources.pattern", "sources.ffmpeg"),
-    "fcntl": ("sources.v4l2", "http.tcp"),
+    "fcntl": ("sources.v4l2", "http.tcp", "access.shares"),
     "mmap": ("sources.v4l2",),
     "call_soon_threadsafe": ("ring",),
     "print": ("cli.__init__", "cli.serve", "cli.look", "cli.access", "cli.recipe"),

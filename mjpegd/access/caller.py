@@ -9,19 +9,22 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-UNIX = "unix"
-"""The address of everybody who comes through a unix socket."""
+from mjpegd.access.address import UNIX, plain
+
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _PORT = re.compile(r"\[(?P<six>[^\]]+)\](?::\d+)?|(?P<four>[^:]+):\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The client's address, and what it sees of us: TLS or not, the host it asked for, the path in front of ours."""
+    """The client's address, and what it sees of us: TLS or not, the hosts it asked for, the path in front of ours.
+
+    `hosts` has the Host field and what a proxy says it was, each as far as there is one.
+    """
 
     address: str
     secure: bool
-    host: str
+    hosts: tuple[str, ...]
     prefix: str
 
 
@@ -35,15 +38,16 @@ class Proxies:
 
     def caller(self, peer: str, headers: Mapping[str, str], *, secure: bool) -> Caller:
         """Who `peer`, an address or `unix`, speaks for."""
-        host = headers.get("host", "").lower()
+        hosts = [headers.get("host", "")]
         if not self._trusts(peer):
-            return Caller(peer, secure, host, self._base_path)
+            return Caller(peer, secure, _named(hosts), self._base_path)
+        hosts += headers.get("x-forwarded-host", "").split(",")
         scheme = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
         prefix = headers.get("x-forwarded-prefix", "").rstrip("/")
         return Caller(
             self._client(headers.get("x-forwarded-for", ""), peer),
             secure or scheme == "https",
-            headers.get("x-forwarded-host", host).partition(",")[0].strip().lower(),
+            _named(hosts),
             (prefix if _PREFIX.fullmatch(prefix) else "") + self._base_path,
         )
 
@@ -61,19 +65,15 @@ class Proxies:
     def _trusts(self, address: str) -> bool:
         if address == UNIX:
             return self._unix
-        try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        plain = getattr(parsed, "ipv4_mapped", None) or parsed
-        return any(plain.version == network.version and plain in network for network in self._networks)
+        parsed = ipaddress.ip_address(address)
+        return any(parsed.version == network.version and parsed in network for network in self._networks)
+
+
+def _named(hosts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(host.strip().lower() for host in hosts if host.strip())
 
 
 def _address(text: str) -> str | None:
     """An address as X-Forwarded-For has it: bare, with a port, in brackets; None for anything else."""
     match = _PORT.fullmatch(text)
-    bare = (match["six"] or match["four"]) if match else text
-    try:
-        return str(ipaddress.ip_address(bare))
-    except ValueError:
-        return None
+    return plain((match["six"] or match["four"]) if match else text)

@@ -8,8 +8,8 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import ceil
 from time import time
 
@@ -24,7 +24,6 @@ from mjpegd.config.schema import Config
 from mjpegd.errors import HttpError
 from mjpegd.wire.http import Request
 
-COOKIE = "mjpegd"
 SESSION = "session"
 OPEN = ("view", "snapshot")
 """What everybody may where there are no keys at all; only loopback can be listened on then."""
@@ -45,6 +44,7 @@ class Guard:
         self._keyring = Keyring(config.key)
         self._shares, self._signer = shares, signer
         self._session = config.auth.session
+        self._cookie_name = f"mjpegd-{signer.mark(b'cookie')[:8]}"  # cookies know no ports: not another daemon's
         self._origins = config.server.cors_origins
         self._hosts = tuple(host.lower() for host in config.server.allowed_hosts)
         self._proxies = Proxies(config.server.trusted_proxies, config.server.base_path)
@@ -53,7 +53,7 @@ class Guard:
     def receive(self, request: Request, peer: str, *, secure: bool) -> Caller:
         """Who calls, seen through proxies; 421 for a host that is not ours, 429 for one in too much of a hurry."""
         caller = self._proxies.caller(peer, request.headers, secure=secure)
-        self._check_host(caller.host)
+        self._check_hosts(caller.hosts)
         wait = self.throttle.requests.take(caller.address)
         if wait:
             raise _too_many("too many requests from this address", wait)
@@ -77,26 +77,27 @@ class Guard:
         if principal.share is not None:
             return self._shares.lasts(principal.share)
         current = self._keyring.named(principal.name) if principal.proof else self._anybody
-        return current is not None and current.proof == principal.proof and current.may("view") and current.sees(camera)
+        same = current is not None and current.proof == principal.proof and principal.expires > time()
+        return same and current is not None and current.may("view") and current.sees(camera)
 
     async def login(self, secret: str, request: Request, caller: Caller) -> str:
         """The cookie for whoever has that key; 401 for a wrong one."""
         principal = await self._check(secret, request, caller)
         expires = min(principal.expires, time() + self._session)
-        token = self._signer.seal(SESSION, (principal.name, principal.proof.hex()[:16], int(expires)))
-        return _cookie(token, int(expires - time()), caller)
+        token = self._signer.seal(SESSION, (principal.name, self._mark(principal), int(expires)))
+        return self._cookie(token, int(expires - time()), caller)
 
-    @staticmethod
-    def logout(caller: Caller) -> str:
+    def logout(self, caller: Caller) -> str:
         """The cookie that ends a login."""
-        return _cookie("", 0, caller)
+        return self._cookie("", 0, caller)
 
     async def _known(self, request: Request, caller: Caller) -> Principal:
         """The holder of the key in the request, or of its cookie, or anybody; 401 for a wrong key."""
+        session = self._by_session(request) or self._anybody
         secret = presented(request) if len(self._keyring) else None
-        if secret is not None:
-            return await self._check(secret, request, caller)
-        return self._by_session(request) or self._anybody
+        if secret is None or (session.proof and self._keyring.find(secret) is None):
+            return session  # a proxy's own password beside our cookie is no wrong key
+        return await self._check(secret, request, caller)
 
     async def _check(self, secret: str, request: Request, caller: Caller) -> Principal:
         locked = self.throttle.failures.locked(caller.address)
@@ -117,25 +118,36 @@ class Guard:
 
     def _by_session(self, request: Request) -> Principal | None:
         """Who logged in with that key, while the key is the same and neither it nor the login has expired."""
-        content = self._signer.open(SESSION, _cookie_of(request.headers))
+        content = self._signer.open(SESSION, _cookies(request.headers).get(self._cookie_name, ""))
         if content is None:
             return None
-        name, proof, expires = content
+        name, mark, expires = content
         principal = self._keyring.named(name)
-        good = principal is not None and principal.proof.hex()[:16] == proof and expires > time()
-        return principal if good else None
+        if principal is None or self._mark(principal) != mark or expires <= time():
+            return None
+        return replace(principal, expires=min(principal.expires, expires))
 
-    def _check_host(self, host: str) -> None:
-        name = _PORT.sub("", host)
-        if self._hosts and not (_is_literal(name) or any(_matches(name, allowed) for allowed in self._hosts)):
-            raise HttpError(421, "that host is not served here: server.allowed_hosts does not name it")
+    def _mark(self, principal: Principal) -> str:
+        """What a login says of its key: another one when the key is changed, and nothing to guess the key by."""
+        return self._signer.mark(principal.proof)
+
+    def _cookie(self, token: str, age: int, caller: Caller) -> str:
+        secure = "; Secure" if caller.secure else ""
+        attributes = f"Path={caller.prefix}/; Max-Age={max(0, age)}; HttpOnly; SameSite=Lax{secure}"
+        return f"{self._cookie_name}={token}; {attributes}"
+
+    def _check_hosts(self, hosts: Iterable[str]) -> None:
+        """Every name that was asked for must be ours: a page may write X-Forwarded-Host, but not Host."""
+        for name in (_PORT.sub("", host) for host in hosts if self._hosts):
+            if not (_is_literal(name) or any(_matches(name, allowed) for allowed in self._hosts)):
+                raise HttpError(421, "that host is not served here: server.allowed_hosts does not name it")
 
     def _refuse_foreign(self, request: Request, caller: Caller) -> None:
         """A browser sends its cookie along whoever asks: what changes something must come from a page of ours."""
         origin = request.headers.get("origin")
         if origin is None or request.method in SAFE or origin in self._origins:
             return
-        if origin.partition("://")[2].lower() != caller.host:
+        if origin.partition("://")[2].lower() not in caller.hosts:
             raise HttpError(403, "a page of another site asked for this: server.cors_origins does not name it")
 
 
@@ -168,17 +180,10 @@ def _too_many(message: str, wait: float) -> HttpError:
     return HttpError(429, message, headers={"Retry-After": str(ceil(wait))})
 
 
-def _cookie(token: str, age: int, caller: Caller) -> str:
-    secure = "; Secure" if caller.secure else ""
-    return f"{COOKIE}={token}; Path={caller.prefix}/; Max-Age={max(0, age)}; HttpOnly; SameSite=Lax{secure}"
-
-
-def _cookie_of(headers: Mapping[str, str]) -> str:
-    try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel is not None else ""
+def _cookies(headers: Mapping[str, str]) -> dict[str, str]:
+    """The cookies by name. Other programs on the host put odd ones beside ours, which must not cost us ours."""
+    pairs = (pair.partition("=") for pair in re.split("[;,]", headers.get("cookie", "")))
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _is_literal(host: str) -> bool:

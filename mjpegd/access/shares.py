@@ -4,8 +4,11 @@ The link says all of it and is signed; the file beside the secret says which lin
 is read again when it changes, so that `mjpegd share --revoke` needs no daemon to talk to.
 """
 
+import fcntl
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from time import time
@@ -39,12 +42,13 @@ class Shares:
         self._file = place / FILE
         self._signer = signer
         self._stamp: tuple[int, int] | None = None
-        self._revoked: frozenset[str] = frozenset()
+        self._revoked: frozenset[str] | None = frozenset()
 
     def make(self, camera: str, seconds: int, *, fps: int = 0, width: int = 0, viewers: int = 0) -> tuple[Share, str]:
         """A new link and its token; `OSError` if it cannot be noted."""
         share = Share(secrets.token_hex(4), camera, int(time()) + seconds, fps, width, viewers)
-        self._note({**self._entries(), share.id: {**asdict(share), "revoked": False}})
+        with self._locked():
+            self._note({**self._entries(), share.id: {**asdict(share), "revoked": False}})
         return share, self._signer.seal(KIND, astuple(share))
 
     def read(self, token: str) -> Share | None:
@@ -56,7 +60,7 @@ class Shares:
     def lasts(self, share: Share) -> bool:
         """Whether a link is still good."""
         self._refresh()
-        return share.expires > time() and share.id not in self._revoked
+        return share.expires > time() and self._revoked is not None and share.id not in self._revoked
 
     def known(self) -> list[tuple[Share, bool]]:
         """Every link that has not expired, and whether it was revoked."""
@@ -68,12 +72,21 @@ class Shares:
 
     def revoke(self, identity: str) -> bool:
         """Make a link void; False if there is none of that id."""
-        entries = self._entries()
-        if identity not in entries:
-            return False
-        entries[identity]["revoked"] = True
-        self._note(entries)
-        return True
+        with self._locked():
+            entries = self._entries()
+            if identity not in entries:
+                return False
+            entries[identity]["revoked"] = True
+            self._note(entries)
+            return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One change at a time, by whichever process."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _refresh(self) -> None:
         """Look at the file again if it changed: a `stat` for each look."""
@@ -88,7 +101,8 @@ class Shares:
         try:
             self._revoked = frozenset(name for name, entry in self._entries().items() if entry["revoked"])
         except ConfigError as error:
-            log.get().error("revoked links are not known, those of before stay so", reason=str(error))
+            self._revoked = None
+            log.get().error("no share link is good until it is known which were revoked", reason=str(error))
 
     def _entries(self) -> dict[str, dict[str, Any]]:
         try:
@@ -100,7 +114,7 @@ class Shares:
             raise ConfigError([f"{self._file}: cannot be read: {error.strerror}"]) from None
         except (ValueError, LookupError, TypeError, AttributeError):
             raise ConfigError(
-                [f"{self._file}: is damaged; delete it, and every link stays good until it expires"]
+                [f"{self._file}: is damaged; delete it, and every link is good until it expires"]
             ) from None
 
     def _note(self, entries: dict[str, dict[str, Any]]) -> None:

@@ -3,12 +3,12 @@
 Tables have a bound: the address that was seen longest ago is forgotten first.
 """
 
-import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
 from time import monotonic
 from typing import TypeVar
 
+from mjpegd.access.address import group
 from mjpegd.config.schema import Config
 
 Value = TypeVar("Value")
@@ -20,16 +20,6 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 LONGEST_LOCKOUT = 3600.0
 FORGIVEN_AFTER = 900.0
 """Seconds without a wrong key after which an address is as good as new."""
-
-
-def group(address: str) -> str:
-    """An IPv6 address's /64, which is what one customer has; any other address as it is."""
-    if ":" not in address:
-        return address
-    try:
-        return str(ipaddress.IPv6Network((address.partition("%")[0], 64), strict=False))
-    except ValueError:
-        return address
 
 
 class Buckets:
@@ -86,6 +76,23 @@ class Failures:
         return 0.0
 
 
+class Turns:
+    """Evenly spaced turns for all who share a name, each a `gap` of seconds behind the one before."""
+
+    def __init__(self) -> None:
+        self._next: OrderedDict[str, float] = OrderedDict()
+
+    def wait(self, name: str, gap: float, longest: float) -> float | None:
+        """Seconds until the next turn, which is taken; None, and none is taken, where that is more than `longest`."""
+        now = monotonic()
+        at = max(now, self._next.get(name, 0.0))
+        if at - now > longest:
+            return None
+        self._next.pop(name, None)
+        _remember(self._next, name, at + gap)
+        return at - now
+
+
 def _remember(table: OrderedDict[str, Value], address: str, value: Value) -> None:
     table[address] = value
     if len(table) > ADDRESSES:
@@ -93,11 +100,12 @@ def _remember(table: OrderedDict[str, Value], address: str, value: Value) -> Non
 
 
 class Throttle:
-    """Both, which outlive a reload: a new limit is no amnesty."""
+    """All of them. They outlive a reload: a new limit is no amnesty."""
 
     def __init__(self, config: Config) -> None:
         self.requests = Buckets(config.limits.requests_per_second, config.limits.burst)
         self.failures = Failures(config.auth.failures, config.auth.lockout)
+        self.turns = Turns()
 
     def adapt(self, config: Config) -> "Throttle":
         """Go on with the limits of another configuration."""

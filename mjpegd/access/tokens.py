@@ -39,6 +39,10 @@ class Signer:
         said = json.loads(content)
         return said if isinstance(said, list) else None
 
+    def mark(self, data: bytes) -> str:
+        """A short word for `data` that says nothing about it, and can be made only here."""
+        return self._signature("mark", data).hex()[:16]
+
     def _signature(self, kind: str, body: bytes) -> bytes:
         return hmac.digest(self._secret, kind.encode() + b"\0" + body, hashlib.sha256)[:SIGNATURE]
 

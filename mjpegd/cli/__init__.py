@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Owns cameras and shows their pictures to any number of viewers.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"mjpegd {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -10,7 +10,7 @@ from mjpegd.access import state
 from mjpegd.access.keys import hashed, new_secret
 from mjpegd.access.shares import Share, Shares
 from mjpegd.access.tokens import Signer
-from mjpegd.cli.common import FOUND_WRONG, OK, Commands, load_config
+from mjpegd.cli.common import FOUND_WRONG, OK, Commands, bounded, load_config
 from mjpegd.config.describe import toml_value
 from mjpegd.config.schema import NAME, SCOPES, Config, ServerConfig
 from mjpegd.errors import ConfigError
@@ -37,14 +37,12 @@ def _add_key(commands: Commands) -> None:
 
 def _add_share(commands: Commands, settings: argparse.ArgumentParser) -> None:
     about = "print a link to one camera that ends by itself, for <img>, VLC and people"
-    command = commands.add_parser("share", help=about, description=about, parents=[settings])
+    command = commands.add_parser("share", help=about, description=about, parents=[settings], allow_abbrev=False)
     command.add_argument("camera", nargs="?", metavar="CAMERA", help="the camera's name in the configuration")
     command.add_argument("--ttl", type=seconds, default=3600, metavar="TIME", help="how long: 90m, 2h, 7d (1h)")
-    command.add_argument("--fps", type=_bounded(1, 60), default=0, metavar="N", help="frames a second at most")
-    command.add_argument("--width", type=_bounded(16, 7680), default=0, metavar="PX", help="width at most")
-    command.add_argument(
-        "--viewers", type=_bounded(1, 10_000), default=0, metavar="N", help="viewers at a time at most"
-    )
+    command.add_argument("--fps", type=bounded(1, 60), default=0, metavar="N", help="frames a second at most")
+    command.add_argument("--width", type=bounded(16, 7680), default=0, metavar="PX", help="width at most")
+    command.add_argument("--viewers", type=bounded(1, 10_000), default=0, metavar="N", help="viewers at a time at most")
     command.add_argument("--url", help="where people reach it (server.public_url, else the address it listens on)")
     command.add_argument("--list", action="store_true", help="list the links that have not expired")
     command.add_argument("--revoke", metavar="ID", help="make a link void")
@@ -127,15 +125,3 @@ def _name(text: str) -> str:
 
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
-
-
-class _bounded:  # noqa: N801  (used as the function that it is)
-    """Reads a whole number from `low` to `high`."""
-
-    def __init__(self, low: int, high: int) -> None:
-        self._low, self._high = low, high
-
-    def __call__(self, text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) < 10 and self._low <= int(text) <= self._high):
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {self._low} to {self._high}")
-        return int(text)

@@ -26,7 +26,7 @@ def _add_probe(commands: Commands) -> None:
 
 def _add_snapshot(commands: Commands, settings: argparse.ArgumentParser) -> None:
     about = "save one picture of a configured camera, a source or a running mjpegd's snapshot URL"
-    command = commands.add_parser("snapshot", help=about, description=about, parents=[settings])
+    command = commands.add_parser("snapshot", help=about, description=about, parents=[settings], allow_abbrev=False)
     command.add_argument("source", metavar="URL|CAMERA", help="a camera's name in the configuration, a URL or a device")
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help="where to; - is standard output"

@@ -4,16 +4,20 @@ import argparse
 import sys
 from pathlib import Path
 
-from mjpegd.cli.common import OK, Commands, load_config
+from mjpegd.cli.common import OK, Commands, bounded, load_config
 from mjpegd.recipes import RECIPES, fill
 
 
 def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
     """Add the command to the parser."""
     about = "print configuration that works as it stands for: " + ", ".join(recipe.name for recipe in RECIPES)
-    command = commands.add_parser("print-config", help=about, description=about, parents=[settings])
-    command.add_argument("program", choices=[recipe.name for recipe in RECIPES], metavar="PROGRAM", help="one of these")
-    command.add_argument("--listen", type=int, default=80, metavar="PORT", help="the port that a proxy listens on (80)")
+    command = commands.add_parser("print-config", help=about, description=about, parents=[settings], allow_abbrev=False)
+    places = ", ".join(f"{recipe.name} ({recipe.goes_to})" for recipe in RECIPES)
+    names = [recipe.name for recipe in RECIPES]
+    command.add_argument("program", choices=names, metavar="PROGRAM", help=f"and where it goes: {places}")
+    command.add_argument(
+        "--listen", type=bounded(1, 65535), default=80, metavar="PORT", help="the port that a proxy listens on (80)"
+    )
     command.set_defaults(command=_print)
 
 

@@ -1,19 +1,21 @@
 """`run`, `check` and `config`: the daemon, and its configuration looked at."""
 
 import argparse
+import json
 import os
 import re
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import zip_longest
+from typing import NoReturn
 
 from mjpegd.cli.common import FOUND_WRONG, OK, Commands, load_config, log_as
 from mjpegd.config.describe import effective, example
-from mjpegd.config.load import ENVIRONMENT_PREFIX
 from mjpegd.errors import SourceError
 from mjpegd.masking import mask
 
+HIDDEN = "_MJPEGD_SETS"
+"""The variable that hands `--set`s over to ourselves, started again."""
 _SECRET = re.compile(r"\s*key\.[^.=]+\.secret\s*=")
 
 
@@ -24,7 +26,7 @@ def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
         ("check", _check, "check the configuration and try each camera"),
         ("config", _config, "print the configuration in force, secrets masked"),
     ):
-        command = commands.add_parser(name, help=about, description=about, parents=[settings])
+        command = commands.add_parser(name, help=about, description=about, parents=[settings], allow_abbrev=False)
         command.set_defaults(command=function)
         if name == "config":
             command.add_argument(
@@ -35,33 +37,25 @@ def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from mjpegd import app
 
-    config = load_config(options)
-    _hide(options.sets)
-    app.run(partial(load_config, options), config, log_as(config), os.environ)
+    hidden = os.environ.pop(HIDDEN, None)
+    if hidden is not None:
+        options.sets = json.loads(hidden)
+    read = partial(load_config, options, listening=True)
+    config = read()
+    if hidden is None and any(mask(item) != item or _SECRET.match(item) for item in options.sets):
+        _start_again(options.sets)
+    app.run(read, config, log_as(config), os.environ)
     return OK
 
 
-def _hide(sets: Sequence[str]) -> None:
-    """What `--set` says, everybody can read in the list of processes: with a secret in it, start again without.
+def _start_again(sets: Sequence[str]) -> NoReturn:
+    """Go on as the same process without any `--set` in its title, which everybody can read in the list of processes.
 
-    The environment, which takes its place, is for the same user's eyes only (proc(5)).
+    They go through the environment instead, which is for the same user's eyes only (proc(5)).
     """
-    secret = [item for item in sets if mask(item) != item or _SECRET.match(item)]
-    if not secret:
-        return
-    moved = {}
-    for item in secret:
-        key, _, value = item.partition("=")
-        moved[ENVIRONMENT_PREFIX + key.strip().replace(".", "__").upper()] = value.strip()
-    os.execve(sys.executable, list(_without(sys.orig_argv, secret)), {**os.environ, **moved})  # noqa: S606  (ourselves)
-
-
-def _without(words: Sequence[str], secret: Container[str]) -> Iterator[str]:
-    """The command line without these settings, whether written `--set X` or `--set=X`."""
-    for word, following in zip_longest(words, words[1:], fillvalue=""):
-        settled = word in secret or word.removeprefix("--set=") in secret
-        if not settled and not (word == "--set" and following in secret):
-            yield word
+    following = zip(sys.orig_argv, ["", *sys.orig_argv], strict=False)
+    words = [word for word, before in following if before != "--set" and not word.startswith("--set")]
+    os.execve(sys.executable, words, {**os.environ, HIDDEN: json.dumps(sets)})  # noqa: S606  (ourselves)
 
 
 def _config(options: argparse.Namespace) -> int:
@@ -73,7 +67,7 @@ def _check(options: argparse.Namespace) -> int:
     from mjpegd.http import tls
     from mjpegd.probe import trial
 
-    config = load_config(options)
+    config = load_config(options, listening=True)
     log_as(config)
     tls.context(config.tls)
     print("configuration: ok")

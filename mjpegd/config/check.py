@@ -3,7 +3,7 @@
 import datetime
 import ipaddress
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mjpegd.config.schema import USB_SPEC, Config
@@ -15,9 +15,14 @@ _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f:.]+\]?")
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s]+")
 
 
-def contradictions(config: Config, places: Places, wrong: Collection[tuple[str, ...]] = ()) -> Iterator[str]:
-    """A line for each problem, with its place; none for the keys in `wrong`, which were complained of already."""
-    for check in CHECKS:
+def contradictions(
+    config: Config, places: Places, wrong: Collection[tuple[str, ...]] = (), *, listening: bool = True
+) -> Iterator[str]:
+    """A line for each problem, with its place; none for the keys in `wrong`, which were complained of already.
+
+    What matters only to a daemon that is going to listen is left out for others.
+    """
+    for check in (*CHECKS, *(LISTENING_CHECKS if listening else ())):
         for path, problem in check(config):
             if path not in wrong:
                 yield f"{_place(path, places)}: {'.'.join(path)} {problem}"
@@ -43,8 +48,9 @@ def is_network(text: str) -> bool:
 
 
 def moment(text: str) -> datetime.datetime:
-    """A date or time as TOML and people write it; without a zone it is local. `ValueError` if it is none."""
-    return datetime.datetime.fromisoformat(text).astimezone()
+    """A time as people write it, local without a zone; a date is good to its end. `ValueError` if it is none."""
+    is_date = re.fullmatch(r"\d{4}-?\d{2}-?\d{2}", text) is not None
+    return (datetime.datetime.fromisoformat(text) + datetime.timedelta(days=is_date)).astimezone()
 
 
 Problem = tuple[tuple[str, ...], str]
@@ -64,9 +70,13 @@ def _usb(config: Config) -> Iterator[Problem]:
 
 
 def _open_door(config: Config) -> Iterator[Problem]:
-    host = config.server.host
-    if not (is_local(host) or config.key or config.auth.anonymous):
-        yield ("server", "host"), f"({host}) {OPEN_DOOR}"
+    if opens_door(config, config.server.host):
+        yield ("server", "host"), f"({config.server.host}) {OPEN_DOOR}"
+
+
+def opens_door(config: Config, host: str) -> bool:
+    """Whether listening on that address would let everybody in, without the operator's having said so."""
+    return not (is_local(host) or config.key or config.auth.anonymous)
 
 
 OPEN_DOOR = (
@@ -132,14 +142,28 @@ def _tls(config: Config) -> Iterator[Problem]:
     if bool(tls.certificate) != bool(tls.key):
         missing = "key" if tls.certificate else "certificate"
         yield ("tls", missing), "is missing: HTTPS needs certificate and key"
-    for name, file in (("certificate", tls.certificate), ("key", tls.key)):
-        if file and not Path(file).is_file():
-            yield ("tls", name), f"({file}) is no file that can be found"
 
 
-CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
-    *(_retries, _usb, _open_door, _secrets, _twins, _expiries, _key_cameras, _proxies, _hosts, _origins, _tls),
-)
+def _tls_files(config: Config) -> Iterator[Problem]:
+    for name, file in (("certificate", config.tls.certificate), ("key", config.tls.key)):
+        if reason := file and unreadable(file):
+            yield ("tls", name), f"({file}) cannot be read: {reason}"
+
+
+def unreadable(file: str) -> str:
+    """Why a file cannot be read, in the system's words; empty if it can."""
+    try:
+        with Path(file).open("rb"):
+            return ""
+    except OSError as error:
+        return error.strerror or "no such file"
+    except ValueError:
+        return "that is no file name"
+
+
+Check = Callable[[Config], Iterator[Problem]]
+CHECKS: Sequence[Check] = (_retries, _usb, _secrets, _twins, _expiries, _key_cameras, _proxies, _hosts, _origins, _tls)
+LISTENING_CHECKS: Sequence[Check] = (_open_door, _tls_files)
 
 
 def _place(path: tuple[str, ...], places: Places) -> str:

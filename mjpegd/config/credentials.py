@@ -1,41 +1,45 @@
 """What systemd hands a service in secret: LoadCredential=, read from $CREDENTIALS_DIRECTORY (systemd.exec(5)).
 
 A credential named `*.toml` is one more configuration file, so that keys and passwords need not stand in a file which
-everybody may read. `credential:NAME` as a value means the credential of that name.
+everybody may read. Outside of a service `secrets.toml` beside the configuration stands for it, so that root's
+`mjpegd share` sees what the service sees. `credential:NAME` as a value means the credential of that name.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from mjpegd.config.describe import Key
 
 PREFIX = "credential:"
+BESIDE = "secrets.toml"
 
 
-def files(environment: Mapping[str, str]) -> list[Path]:
-    """The credentials that are configuration."""
+def files(environment: Mapping[str, str], configuration: Path | None) -> list[Path]:
+    """The credentials that are configuration, as far as they may be read."""
     folder = environment.get("CREDENTIALS_DIRECTORY")
-    return sorted(Path(folder).glob("*.toml")) if folder else []
+    if folder:
+        return sorted(Path(folder).glob("*.toml"))
+    beside = configuration.with_name(BESIDE) if configuration is not None else None
+    return [beside] if beside is not None and beside != configuration and os.access(beside, os.R_OK) else []
 
 
-def resolve(value: object, section: str, key: Key, environment: Mapping[str, str]) -> object:
+def resolve(value: object, section: str, key: Key, environment: Mapping[str, str], *, listening: bool) -> object:
     """What `credential:NAME` stands for: the content where a secret is wanted, in `tls` the path; else the value.
 
-    Raises `ValueError` for one that cannot be had.
+    Raises `ValueError` for one that cannot be had, if it is needed: by a daemon that is going to listen.
     """
     if not (isinstance(value, str) and value.startswith(PREFIX) and (key.secret or section == "tls")):
         return value
-    path = _path(value.removeprefix(PREFIX), environment)
-    return _content(path) if key.secret else str(path)
-
-
-def _path(name: str, environment: Mapping[str, str]) -> Path:
-    folder = environment.get("CREDENTIALS_DIRECTORY")
+    folder, name = environment.get("CREDENTIALS_DIRECTORY"), value.removeprefix(PREFIX)
     if not folder:
+        if not listening:
+            return value
         raise ValueError(f"credential {name} is not here: only a service with LoadCredential={name}:FILE has it")
-    if "/" in name or not (Path(folder) / name).is_file():
+    path = Path(folder) / name
+    if path.parent != Path(folder) or not os.path.lexists(path):
         raise ValueError(f"there is no credential {name}: the unit needs LoadCredential={name}:FILE")
-    return Path(folder) / name
+    return _content(path) if key.secret else str(path)
 
 
 def _content(path: Path) -> str:

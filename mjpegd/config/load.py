@@ -46,13 +46,22 @@ class Entry:
     text: bool = False
 
 
-def load(file: Path | None = None, environment: Mapping[str, str] | None = None, sets: Sequence[str] = ()) -> Config:
-    """Build the configuration; raise `ConfigError` with every problem found in any layer."""
+def load(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    sets: Sequence[str] = (),
+    *,
+    listening: bool = True,
+) -> Config:
+    """Build the configuration; raise `ConfigError` with every problem found in any layer.
+
+    Without `listening` it is for a command that opens no door: it does without credentials it cannot have.
+    """
     problems: list[str] = []
     environment = environment or {}
     layers = (
         *_file_entries(file, problems),
-        *(entry for each in credentials.files(environment) for entry in _file_entries(each, problems)),
+        *(entry for each in credentials.files(environment, file) for entry in _file_entries(each, problems)),
         *_environment_entries(environment),
         *_set_entries(sets, problems),
     )
@@ -62,12 +71,12 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None,
     for entry in layers:
         places[entry.path] = entry.place
         try:
-            _apply(entry, environment, values)
+            _apply(entry, environment, values, listening=listening)
         except ValueError as problem:
             wrong.add(entry.path)
             problems.append(f"{entry.place}: {problem}")
     config = _build(values)
-    problems += contradictions(config, places, wrong)
+    problems += contradictions(config, places, wrong, listening=listening)
     if problems:
         raise ConfigError([mask(problem) for problem in problems])
     return config
@@ -135,13 +144,14 @@ def _set_entries(sets: Iterable[str], problems: list[str]) -> Iterator[Entry]:
             problems.append(f"--set {item}: write --set section.key=value")
 
 
-def _apply(entry: Entry, environment: Mapping[str, str], values: Values) -> None:
+def _apply(entry: Entry, environment: Mapping[str, str], values: Values, *, listening: bool) -> None:
     """Check one entry against the schema and put it into `values`; `ValueError` says what is wrong with it."""
     section, name = _locate(entry)
     table = values.setdefault(section, {})
     if name is not None:
         key = _known(section[0], name, entry)
-        table[name] = credentials.resolve(_converted(entry, key), section[0], key, environment)
+        value = _converted(entry, key)
+        table[name] = credentials.resolve(value, section[0], key, environment, listening=listening)
 
 
 def _known(section: str, name: str, entry: Entry) -> Key:

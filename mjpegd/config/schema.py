@@ -6,7 +6,7 @@ Values are frozen, so that two configurations can be compared section by section
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct, field
 
@@ -16,11 +16,11 @@ NAME = r"[a-z0-9][a-z0-9_-]{0,31}"
 USB_SPEC = re.compile(r"usb:(?P<vendor>[0-9a-f]{4}):(?P<product>[0-9a-f]{4})(?::(?P<serial>.+))?", re.IGNORECASE)
 """A V4L2 camera by its USB identity: `usb:046d:0825`, `usb:046d:0825:4C2A91E0`."""
 
-SCOPES = ("view", "snapshot", "push", "control", "admin")
-"""What a key may allow: to watch, to take single pictures, to send pictures, to steer cameras, and all of it."""
-
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
-Scopes = tuple[Literal["view", "snapshot", "push", "control", "admin"], ...]
+Scope = Literal["view", "snapshot", "push", "control", "admin"]
+"""What a key may allow: to watch, to take single pictures, to send pictures, to steer cameras, and all of it."""
+SCOPES: tuple[str, ...] = get_args(Scope)
+Scopes = tuple[Scope, ...]
 Texts = tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 
@@ -43,7 +43,7 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     base_path: Annotated[
         str,
         Meta(
-            pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+            pattern=r"\A(/[A-Za-z0-9._~-]+)*\Z",
             description="Path that a proxy puts in front of ours and does not take away, as in /cams.",
             extra={"expected": "a path as /cams, without a slash at its end"},
         ),
@@ -51,7 +51,7 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     public_url: Annotated[
         str,
         Meta(
-            pattern=r"^(https?://[^/?#\s@]+)?$",
+            pattern=r"\A(https?://[^/?#\s@]+)?\Z",
             description="How people reach it, for share links: https://cam.example.org.",
             extra={"expected": "http:// or https:// and a host, without a path"},
         ),
@@ -111,7 +111,7 @@ class KeyConfig(Struct, frozen=True, forbid_unknown_fields=True):
     scopes: Annotated[Scopes, Meta(description="What it allows; admin allows all.")] = ("view", "snapshot")
     cameras: Annotated[Texts, Meta(description="Names of the cameras it is for; empty for every one.")] = ()
     expires: Annotated[
-        str, Meta(description="Date or time after which it is void: 2027-01-31, 2027-01-31T12:00:00Z.")
+        str, Meta(description="Last day or moment on which it is good: 2027-01-31, 2027-01-31T12:00:00Z.")
     ] = ""
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
 
-from mjpegd.access.throttle import group
+from mjpegd.access.address import group
+from mjpegd.access.principal import Principal
 from mjpegd.config.schema import LimitsConfig
 from mjpegd.errors import HttpError
 from mjpegd.http.response import Play
@@ -38,19 +39,20 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A key of `limits`, what it counts for a viewer, and what is said where it is reached."""
+    """A key of `limits`, what it counts viewers by (None: not this one), and what is said where it is reached."""
 
     key: str
-    of: Callable[[Play], str]
+    of: Callable[[Play], str | None]
     status: int
     message: str
 
 
+PER_KEY = Limit("viewers_per_key", lambda play: _key(play.principal), 429, "too many streams with this key")
 LIMITS = (
     Limit("viewers", lambda _: "", 503, "there are as many viewers as this daemon takes"),
     Limit("viewers_per_camera", lambda play: play.camera.name, 503, "there are as many viewers as this camera takes"),
     Limit("viewers_per_address", lambda play: group(play.caller.address), 429, "too many streams to this address"),
-    Limit("viewers_per_key", lambda play: play.principal.name, 429, "too many streams with this key"),
+    PER_KEY,
 )
 
 
@@ -69,6 +71,10 @@ class Clients:
     def __len__(self) -> int:
         return len(self._viewers)
 
+    def has(self, address: str, tab: str) -> bool:
+        """Whether the stream of that tab is still on."""
+        return (group(address), tab) in self._tabs
+
     def find(self, number: str) -> Watcher | None:
         """The viewer of that number, if it still watches."""
         return self._viewers.get(int(number)) if number.isascii() and number.isdigit() and len(number) < 20 else None
@@ -83,12 +89,13 @@ class Clients:
             before.dismiss("replaced")
             self.leave(before)
         for limit, most in _limits(play, limits):
-            if self._counts[limit.key, limit.of(play)] >= most and not self._make_room(play):
+            counted = limit.of(play)
+            if counted is not None and self._counts[limit.key, counted] >= most and not self._make_room(play):
                 facts = {"limit": limit.key, "most": most}
                 raise HttpError(limit.status, limit.message, headers={"Retry-After": str(RETRY_AFTER)}, facts=facts)
         number = next(self._numbers)
         self._viewers[number] = viewer
-        self._counts.update((limit.key, limit.of(play)) for limit in LIMITS)
+        self._counts.update(_counted(play))
         if play.tab:
             self._tabs[_tab(play)] = viewer
         return number
@@ -98,11 +105,10 @@ class Clients:
         if self._viewers.pop(viewer.number, None) is None:
             return
         play = viewer.asked
-        for limit in LIMITS:
-            key = (limit.key, limit.of(play))
-            self._counts[key] -= 1
-            if not self._counts[key]:
-                del self._counts[key]
+        for counted in _counted(play):
+            self._counts[counted] -= 1
+            if not self._counts[counted]:
+                del self._counts[counted]
         if self._tabs.get(_tab(play)) is viewer:
             del self._tabs[_tab(play)]
 
@@ -119,6 +125,17 @@ class Clients:
         return False
 
 
+def _key(principal: Principal) -> str | None:
+    """What `viewers_per_key` counts: a key or a share link, and nobody who has none."""
+    return principal.name if principal.proof or principal.share else None
+
+
+def _counted(play: Play) -> Iterator[tuple[str, str]]:
+    for limit in LIMITS:
+        if (counted := limit.of(play)) is not None:
+            yield limit.key, counted
+
+
 def _tab(play: Play) -> tuple[str, str]:
     return group(play.caller.address), play.tab
 
@@ -129,4 +146,4 @@ def _limits(play: Play, limits: LimitsConfig) -> Iterator[tuple[Limit, int]]:
         if most := getattr(limits, limit.key):
             yield limit, most
     if play.principal.share is not None and play.principal.share.viewers:
-        yield LIMITS[-1], play.principal.share.viewers
+        yield PER_KEY, play.principal.share.viewers

@@ -5,6 +5,7 @@ share is bounded by TCP_NOTSENT_LOWAT (see `tcp`). So a slow viewer skips whole 
 """
 
 import asyncio
+import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from time import monotonic, time
@@ -56,11 +57,13 @@ class Viewer:
     __slots__ = (
         "_attention",
         "_began",
+        "_behind",
         "_camera",
         "_dismissed",
         "_early",
         "_fps",
         "_frame",
+        "_gone",
         "_heartbeat",
         "_interval",
         "_log",
@@ -94,7 +97,8 @@ class Viewer:
         self._attention = asyncio.Event()
         self._frame: Frame | None = None
         self._probes = self._seq = self._shown = 0
-        self._dismissed = ""
+        self._behind = tcp.behind(writer)
+        self._dismissed, self._gone = "", False
         self._began = self._sent = monotonic()
         self._marked, self._fps = (self._began, 0), 0.0
 
@@ -130,15 +134,15 @@ class Viewer:
             self._log.info(text, seconds=lasted, frames=tally.frames, skipped=tally.skipped)
 
     def dismiss(self, reason: str) -> None:
-        """End it from outside: in order if it keeps up, at once if it does not."""
+        """End it from outside, in order: behind the frame that is under way, if that gets through."""
         self._dismissed = reason
-        if self._transport.get_write_buffer_size():
-            tcp.reset(self._writer)
         self._attention.set()
 
     def waiting(self) -> float:
-        """Seconds for which a frame has been under way to it without getting through; 0 if it keeps up."""
-        return monotonic() - self._sent if self._transport.get_write_buffer_size() else 0.0
+        """Seconds for which a frame has been under way to it; 0 if it keeps up, endless if its FIN has come."""
+        if self._gone:
+            return math.inf
+        return monotonic() - self._sent if self._behind() else 0.0
 
     def mark(self) -> None:
         """Note how far it has come: the rate is that between the last two marks."""
@@ -183,17 +187,17 @@ class Viewer:
             tally.bytes += len(part)
             self._frame, self._seq, self._shown = frame, frame.seq, ring.position
             self._interval = PROBE_AFTER if self._probes else self._early
-        self._sent = now = monotonic()
-        if transport.get_write_buffer_size() or transport.is_closing():
+            self._sent = monotonic()
+        if self._behind() or transport.is_closing():
             self._attention.set()
         else:
-            ring.ask(self, self._seq, now + self._interval)
+            ring.ask(self, self._seq, monotonic() + self._interval)
 
     async def _attend(self) -> str:
         """What a viewer needs beside frames: patience while it is behind, and an end; returns why it ended."""
         ring, transport = self._ring, self._transport
         while not transport.is_closing():
-            if transport.get_write_buffer_size():
+            if self._behind():
                 if not await tcp.drained(self._writer, self._stall):
                     tcp.reset(self._writer)
                     return "stalled"
@@ -219,6 +223,7 @@ class Viewer:
 
     async def _farewell(self) -> str:
         """The last frame once more with the closing delimiter: no client takes that for a torn picture."""
+        self._ring.leave(self)
         if self._frame is not None:
             self._write(self._profile.last(self._frame))
             if not await tcp.drained(self._writer, self._stall):
@@ -236,6 +241,7 @@ class Viewer:
                 pass
         except OSError:  # also ETIMEDOUT of a pulled cable, EHOSTUNREACH
             self._transport.abort()
+        self._gone = True
         self._probes = PROBES
         if self._ring.leave(self):
             self.show(None)

@@ -13,10 +13,11 @@ LONGEST_TARGET = 1024
 """Characters of the address to go back to."""
 HEADERS = {
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'",
 }
-"""Kept nowhere, and held by no frame of another site."""
+"""Kept nowhere, and held by no frame of another site. With `no-referrer` browsers would post the form as from nowhere
+(`Origin: null`, Fetch standard), which the guard refuses."""
 _PAGE = (resources.files("mjpegd.http") / "login.html").read_text()
 
 

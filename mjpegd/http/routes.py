@@ -105,18 +105,19 @@ async def _metrics(visit: Visit) -> Answer:
 
 
 async def _clients(visit: Visit) -> Answer:
-    return json_response({"clients": [viewer.report() for viewer in visit.site.clients]})
+    sees = visit.principal.sees
+    return json_response({"clients": [each.report() for each in visit.site.clients if sees(each.asked.camera.name)]})
 
 
 async def _end_client(visit: Visit) -> Answer:
     viewer = visit.site.clients.find(visit.names["id"] or "")
-    if viewer is None:
+    if viewer is None or not visit.principal.sees(viewer.asked.camera.name):
         raise HttpError(404, "there is no viewer of that number", facts={"clients": "/clients"})
     viewer.dismiss("ended by an operator")
     return Response(204)
 
 
-_NO_REFERRER = {"Referrer-Policy": "no-referrer"}
+_NO_REFERRER = {"Referrer-Policy": "same-origin"}
 """An address with `?key=` in it must not be told to the next site."""
 
 ROUTES = (

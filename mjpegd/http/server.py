@@ -1,13 +1,16 @@
 """The listener: accepts, and at the end sees everybody out."""
 
 import asyncio
+import contextlib
+import errno
 import os
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from mjpegd.config.check import OPEN_DOOR, is_local
+from mjpegd.config.check import OPEN_DOOR, opens_door
 from mjpegd.config.schema import Config, ServerConfig
 from mjpegd.errors import ConfigError
 from mjpegd.http import tcp, tls
@@ -25,25 +28,34 @@ class Server:
         self._inherited = inherited
         self._tls: ssl.SSLContext | None = None
         self._listeners: list[asyncio.Server] = []
-        self._path: Path | None = None
+        self._path: tuple[Path, int] | None = None
         self._connections: dict[asyncio.Task[None], Connection] = {}
 
     async def start(self) -> None:
         """Begin to listen, on the sockets we were started with if there are any; `ConfigError` if that cannot be."""
         config = self._site.config
         self._tls = tls.context(config.tls)
-        for inherited in self._inherited:
-            self._refuse_open_door(inherited)
+        self._refuse_open_door(config, self._inherited)
+        options: dict[str, Any] = {
+            "backlog": config.server.backlog,
+            "ssl": self._tls,
+            **({"ssl_handshake_timeout": config.limits.head_timeout} if self._tls else {}),
+        }
         for inherited in self._inherited:
             start = asyncio.start_unix_server if inherited.family == socket.AF_UNIX else asyncio.start_server
-            self._listeners.append(await start(self._accept, sock=inherited, ssl=self._tls))
+            self._listeners.append(await start(self._accept, sock=inherited, **options))
         if not self._inherited:
-            await self._bind(config.server)
+            self._listeners.append(await self._bind(config.server, options))
+
+    def prepare(self, config: Config) -> None:
+        """What could be wrong with another configuration, tried before anything changes; raises `ConfigError`."""
+        tls.context(config.tls)
+        self._refuse_open_door(config, [each for server in self._listeners for each in server.sockets])
 
     def renew_certificate(self, config: Config) -> None:
-        """Use the certificate as it is in its files now; `ConfigError` leaves the old one in use."""
+        """Use the certificate as it is in its files now."""
         if self._tls is not None and config.tls.certificate:
-            tls.renew(self._tls, config.tls)
+            tls.load(self._tls, config.tls)
 
     @property
     def addresses(self) -> Iterator[str]:
@@ -53,34 +65,38 @@ class Server:
             name = listener.getsockname()
             yield f"{scheme}://{_clickable(name[0])}:{name[1]}" if isinstance(name, tuple) else f"unix:{name}"
 
-    async def _bind(self, settings: ServerConfig) -> None:
+    async def _bind(self, settings: ServerConfig, options: Mapping[str, Any]) -> asyncio.Server:
         host = settings.host
         try:
             if host.startswith(UNIX):
-                self._path = Path(host.removeprefix(UNIX))
-                server = await asyncio.start_unix_server(self._accept, self._path, ssl=self._tls)
-            else:
-                server = await asyncio.start_server(
-                    self._accept, host, settings.port, backlog=settings.backlog, ssl=self._tls
-                )
-        except (OSError, UnicodeError) as error:
-            where = host if self._path else f"{host} port {settings.port}"
+                return await self._bind_path(Path(host.removeprefix(UNIX)), options)
+            return await asyncio.start_server(self._accept, host, settings.port, **options)
+        except (OSError, ValueError) as error:
+            where = host if host.startswith(UNIX) else f"{host} port {settings.port}"
             raise ConfigError([f"cannot listen on {where}: {_reason(error)}"]) from error
-        self._listeners.append(server)
 
-    def _refuse_open_door(self, inherited: socket.socket) -> None:
-        """An inherited socket is judged as `server.host` is (config.check)."""
-        config = self._site.config
-        local = inherited.family == socket.AF_UNIX or is_local(inherited.getsockname()[0])
-        if not (local or config.key or config.auth.anonymous):
-            raise ConfigError([f"socket activation: {inherited.getsockname()[0]} {OPEN_DOOR}"])
+    async def _bind_path(self, path: Path, options: Mapping[str, Any]) -> asyncio.Server:
+        """Listen on a path, in place of a socket that a dead daemon left there, never of one that is in use."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            if client.connect_ex(str(path)) == 0:
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        server = await asyncio.start_unix_server(self._accept, path, **options)
+        self._path = (path, path.stat().st_ino)  # noqa: ASYNC240  (once, at the start)
+        return server
+
+    @staticmethod
+    def _refuse_open_door(config: Config, listeners: Iterable[socket.socket]) -> None:
+        """What we listen on, and what we were handed, is judged as `server.host` is."""
+        for listener in listeners:
+            name = listener.getsockname()
+            if isinstance(name, tuple) and opens_door(config, name[0]):
+                raise ConfigError([f"the socket on {name[0]} port {name[1]} {OPEN_DOOR}"])
 
     async def stop(self, patience: float) -> None:
         """Accept no more, let answers under way and farewells finish for `patience` seconds, then cut the rest."""
         for listener in self._listeners:
             listener.close()
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        self._unlink()
         for connection in self._connections.values():
             connection.finish()
         await self._ended(patience)
@@ -88,16 +104,29 @@ class Server:
             connection.abort()
         await self._ended(patience)
 
+    def _unlink(self) -> None:
+        """Take our socket away, unless somebody has put another in its place."""
+        if self._path is None:
+            return
+        path, inode = self._path
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == inode:
+                path.unlink()
+
     async def _ended(self, patience: float) -> None:
         if self._connections:
             await asyncio.wait(self._connections, timeout=patience)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Called by asyncio in a new task for each connection."""
-        tcp.prepare(writer, self._site.config.limits.stall_timeout)
         task = asyncio.current_task()
         assert task is not None
-        connection = Connection(self._site, reader, writer)
+        try:
+            tcp.prepare(writer, self._site.config.limits.stall_timeout)
+            connection = Connection(self._site, reader, writer)
+        except OSError:  # it has left before it was looked at
+            writer.transport.abort()
+            return
         self._connections[task] = connection
         try:
             await connection.run()
@@ -105,10 +134,10 @@ class Server:
             del self._connections[task]
 
 
-def _reason(error: OSError | UnicodeError) -> str:
+def _reason(error: OSError | ValueError) -> str:
     """Why listening failed, in the system's words; asyncio's own repeat the address."""
-    if isinstance(error, UnicodeError):
-        return "that is no host name"
+    if isinstance(error, ValueError):
+        return "that is no host name, or no path"
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 

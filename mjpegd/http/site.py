@@ -1,6 +1,5 @@
 """What every handler may ask for: the cameras, the settings, the guard, the viewers, and who we are."""
 
-import uuid
 from dataclasses import dataclass, field
 from time import monotonic, time
 
@@ -21,16 +20,12 @@ class Reload:
 
 @dataclass(slots=True)
 class Site:
-    """One daemon's state as the HTTP side sees it. `boot` differs at each start, so no ETag outlives its frames.
-
-    A reload replaces `config` and `guard`, so nobody keeps them for long.
-    """
+    """One daemon's state as the HTTP side sees it. A reload replaces `config` and `guard`, so nobody keeps them."""
 
     cameras: Cameras
     config: Config
     guard: Guard
     clients: Clients = field(default_factory=Clients)
     reload: Reload | None = None
-    boot: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     started: float = field(default_factory=time)
     started_monotonic: float = field(default_factory=monotonic)

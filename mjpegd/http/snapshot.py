@@ -31,10 +31,22 @@ async def snapshot(visit: Visit) -> Response:
     oldest = arrived if query.flag(request.query, "fresh") else 0.0 if max_age is None else arrived - max_age / 1000
     deadline = asyncio.get_running_loop().time() + PATIENCE
     look = Look(width=visit.look.width)
+    await _wait_for_turn(visit)
     frame = await camera.picture(look, _after(request.query, camera), oldest, deadline)
     if frame is None:
         raise _no_picture(camera)
     return _answer(visit, frame)
+
+
+async def _wait_for_turn(visit: Visit) -> None:
+    """A share link's fps counts for single pictures too, taken by however many."""
+    share = visit.principal.share
+    if share is None or not share.fps:
+        return
+    wait = visit.site.guard.throttle.turns.wait(share.id, 1 / share.fps, PATIENCE)
+    if wait is None:
+        raise HttpError(429, "too many pictures by this link", headers={"Retry-After": str(RETRY_AFTER)})
+    await asyncio.sleep(wait)
 
 
 def _after(parameters: query.Query, camera: Camera) -> int:
@@ -55,7 +67,7 @@ def _no_picture(camera: Camera) -> HttpError:
 
 
 def _answer(visit: Visit, frame: Frame) -> Response:
-    etag = f'"{visit.site.boot}-{frame.width}-{frame.seq}"'
+    etag = f'"{visit.camera.tag}-{frame.width}-{frame.seq}"'
     headers = {
         "ETag": etag,
         "Last-Modified": http_date(frame.captured),

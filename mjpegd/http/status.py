@@ -33,7 +33,7 @@ def health(visit: Visit) -> tuple[int, Report]:
 
     Who may not look at cameras learns no more than that.
     """
-    stuck = any(camera.capture.stuck() for camera in visit.site.cameras.values())
+    stuck = visit.site.cameras.stuck()
     report: Report = {"status": "stuck" if stuck else "ok"}
     if visit.principal.may("view"):
         report["cameras"] = {name: _state(camera) for name, camera in visit.cameras.items()}
@@ -53,6 +53,7 @@ def stats(visit: Visit) -> Report:
         "started": round(site.started, 3),
         "uptime": round(monotonic() - site.started_monotonic, 3),
         "viewers": len(site.clients),
+        "watching": site.clients.has(visit.caller.address, visit.request.query.get("viewer", "")),
         "reload": site.reload and _reload(site.reload),
         "cameras": {name: _camera_stats(camera) for name, camera in visit.cameras.items()},
     }

@@ -2,13 +2,16 @@
 
 import asyncio
 import fcntl
-import ipaddress
+import select
 import socket
 import struct
 import termios
+from collections.abc import Callable
 
-UNIX = "unix"
-"""What stands for the address of a peer on a unix socket."""
+from mjpegd.access.address import UNIX, plain
+
+POLL = 0.005
+"""Seconds between two looks at what nothing tells us of."""
 NOTSENT_LOWAT = 16 * 1024
 """Unsent bytes the kernel may hold for one viewer, the number Cloudflare uses too. Without it a slow one sees pictures
 3 s old, with it 0.3 s; a small SO_SNDBUF would do as much but cap everyone far away at a buffer per round trip."""
@@ -33,6 +36,19 @@ def prepare(writer: asyncio.StreamWriter, stall: float) -> None:
         connection.setsockopt(*option)
 
 
+def behind(writer: asyncio.StreamWriter) -> Callable[[], int]:
+    """A question that is not 0 while something written has not reached the kernel; made once, asked for each frame.
+
+    Under TLS a whole frame may lie in a buffer that uvloop keeps to itself. Then the kernel's is full, so it is asked.
+    """
+    ours = writer.transport.get_write_buffer_size
+    if not is_encrypted(writer):
+        return ours
+    poller = select.poll()
+    poller.register(writer.get_extra_info("socket").fileno(), select.POLLOUT)
+    return lambda: ours() or int(not poller.poll(0))
+
+
 async def drained(writer: asyncio.StreamWriter, stall: float) -> bool:
     """Wait until the kernel has taken all that was written; False when it took nothing for `stall` seconds."""
     transport = writer.transport
@@ -41,11 +57,19 @@ async def drained(writer: asyncio.StreamWriter, stall: float) -> bool:
         try:
             async with asyncio.timeout(stall):
                 await writer.drain()
+                await _settled(writer)
             return True
         except TimeoutError:
             before, left = left, transport.get_write_buffer_size()
             if left >= before:
                 return False
+
+
+async def _settled(writer: asyncio.StreamWriter) -> None:
+    """What `behind` says of TLS, waited for."""
+    pending = behind(writer)
+    while is_encrypted(writer) and pending() and not writer.transport.is_closing():  # noqa: ASYNC110  (nobody tells us)
+        await asyncio.sleep(POLL)
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -56,11 +80,16 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 def peer(writer: asyncio.StreamWriter) -> tuple[str, str]:
-    """The address at the other end, and that with its port for the log: `192.0.2.7`, `192.0.2.7:51234`."""
-    name = writer.get_extra_info("peername")
-    if not isinstance(name, tuple):
+    """The address at the other end, and that with its port for the log: `192.0.2.7`, `192.0.2.7:51234`.
+
+    Raises `ConnectionResetError` for a TCP peer that has left already: nobody must be taken for somebody else.
+    """
+    if writer.get_extra_info("socket").family == socket.AF_UNIX:
         return UNIX, UNIX
-    address = _plain(name[0])
+    name = writer.get_extra_info("peername")
+    address = plain(name[0]) if isinstance(name, tuple) else None
+    if address is None:
+        raise ConnectionResetError
     return address, f"[{address}]:{name[1]}" if ":" in address else f"{address}:{name[1]}"
 
 
@@ -77,9 +106,3 @@ def backlog(writer: asyncio.StreamWriter) -> int:
     except (OSError, ValueError):
         return 0
     return int(struct.unpack("i", queued)[0]) + writer.transport.get_write_buffer_size()
-
-
-def _plain(address: str) -> str:
-    """An IPv4 address that came through an IPv6 socket (::ffff:192.0.2.7) as what it is."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    return str(getattr(parsed, "ipv4_mapped", None) or address)

@@ -14,20 +14,18 @@ def context(settings: TlsConfig) -> ssl.SSLContext | None:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.set_alpn_protocols(["http/1.1"])
-    renew(made, settings)
+    load(made, settings)
     return made
 
 
-def renew(made: ssl.SSLContext, settings: TlsConfig) -> None:
-    """Use the certificate as it is in the files now for every handshake to come; `ConfigError` leaves the old one."""
-    trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    for each in (trial, made):
-        try:
-            each.load_cert_chain(settings.certificate, settings.key, _no_password)
-        except ssl.SSLError as error:
-            raise ConfigError([f"tls.certificate and tls.key cannot be used: {_reason(error, settings)}"]) from None
-        except OSError as error:
-            raise ConfigError([f"tls.certificate or tls.key cannot be read: {error.strerror}"]) from None
+def load(made: ssl.SSLContext, settings: TlsConfig) -> None:
+    """Use the certificate as it is in the files now for every handshake to come; `ConfigError` says what is wrong."""
+    try:
+        made.load_cert_chain(settings.certificate, settings.key, _no_password)
+    except ssl.SSLError as error:
+        raise ConfigError([f"tls.certificate and tls.key cannot be used: {_reason(error, settings)}"]) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"tls.certificate or tls.key cannot be read: {error}"]) from None
 
 
 def _no_password() -> str:

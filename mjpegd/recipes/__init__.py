@@ -6,8 +6,10 @@ A blank is `${NAME}`; a `$` of the program's own is doubled. What the values sta
 from dataclasses import dataclass
 from importlib import resources
 from string import Template
+from urllib.parse import urlsplit
 
 from mjpegd.config.schema import Config
+from mjpegd.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class Recipe:
 
     name: str
     file: str
-    about: str
+    goes_to: str
 
 
 RECIPES = (
@@ -28,43 +30,58 @@ RECIPES = (
 )
 
 
-HTTPS = 443
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where a proxy on the same box finds what listens on every address."""
 
 
 def fill(name: str, config: Config, *, listen: int, program: str) -> str:
     """A recipe for this configuration: `listen` is the port of a proxy, `program` how we are started."""
     recipe = next(recipe for recipe in RECIPES if recipe.name == name)
     text = (resources.files("mjpegd.recipes") / recipe.file).read_text()
-    if name == "systemd":
+    if name == "systemd":  # the unit itself, which has no blanks
         return text.replace("ExecStart=/usr/bin/mjpegd", f"ExecStart={program}")
+    if name == "prometheus" and config.server.host.startswith("unix:"):
+        raise ConfigError(["Prometheus scrapes no unix socket: let server.host be an address, or scrape a proxy"])
     return Template(text).substitute(_values(config, listen))
 
 
 def _values(config: Config, listen: int) -> dict[str, str]:
     server, encrypted = config.server, bool(config.tls.certificate)
-    public = server.public_url.partition("://")[2].partition(":")[0]
+    scheme = "https" if encrypted else "http"
+    upstream = _upstream(server.host, server.port)
+    public = urlsplit(server.public_url)
     return {
-        "upstream": _upstream(server.host, server.port),
-        "scheme": "https" if encrypted else "http",
+        "scheme": scheme,
         "listen": str(listen),
-        "server_name": public or "_",
-        "site": f"http://{public}:{listen}" if listen != HTTPS else public or f":{listen}",
         "base": server.base_path,
-        "ssl": " ssl verify none" if encrypted else "",
-        "tls_insecure": "\n        transport http {\n            tls_insecure_skip_verify\n        }"
-        if encrypted
-        else "",
-        "authorization": _AUTHORIZATION if config.key else "",
+        "upstream": upstream,
+        "haproxy_upstream": upstream.replace("unix:", "unix@", 1),
+        "caddy_upstream": upstream.replace("unix:", "unix/", 1)
+        if upstream.startswith("unix:")
+        else f"{scheme}://{upstream}",
+        "server_name": public.netloc.rpartition(":")[0] or public.netloc or "_",
+        "site": server.public_url if public.scheme == "https" else f"http://{public.hostname or ''}:{listen}",
+        "haproxy_ssl": " ssl verify none" if encrypted else "",
+        "caddy_ssl": _CADDY_SSL if encrypted else "",
+        "prometheus_ssl": _PROMETHEUS_SSL if encrypted else "",
+        "prometheus_key": _PROMETHEUS_KEY if config.key else "",
     }
 
 
-_AUTHORIZATION = """
-    authorization:
-      credentials_file: /etc/prometheus/mjpegd.key # a key with the scope view"""
-
-
 def _upstream(host: str, port: int) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     if host.startswith("unix:"):
         return host
+    host = LOOPBACK.get(host, host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+_CADDY_SSL = """
+        transport http {
+            tls_insecure_skip_verify
+        }"""
+_PROMETHEUS_SSL = """
+    tls_config:
+      insecure_skip_verify: true"""
+_PROMETHEUS_KEY = """
+    authorization:
+      credentials_file: /etc/prometheus/mjpegd.key # a key with the scope view"""

@@ -13,6 +13,8 @@ def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> Sourc
     """Try each device in turn; `granted.device` of the result says which one was taken."""
     reasons = []
     for node in map(str, devices.nodes()):
+        if stop.is_set():
+            break
         try:
             source = v4l2.open_source(node, camera, stop)
         except SourceError as error:
