@@ -38,7 +38,7 @@ class Pace:
         """Whether the frame of that moment (monotonic seconds) is one of them. A quarter of a gap early is on time."""
         if taken < self._due - self._gap / 4:
             return False
-        late = taken - self._due > self._gap / 2  # the first of all, or behind a pause: count from here
+        late = taken - self._due > self._gap  # the first of all, or behind a pause: count from here
         self._due = (taken if late else self._due) + self._gap
         return True
 

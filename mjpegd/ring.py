@@ -74,7 +74,10 @@ class Ring:
             self._loop.call_soon(self._announce)
         elif self.closed or (self._announced is not None and self._announced.seq > after):
             self.leave(waiter)
-            self._loop.call_soon(self._show_announced, waiter)
+            if self.closed:
+                self._loop.call_soon(self._show, waiter, None)
+            else:
+                self._loop.call_soon(self._show_announced, waiter)
         elif self._alarm is None or deadline < self._alarm_at:
             self._set_alarm(deadline)
 
@@ -118,7 +121,8 @@ class Ring:
             note(monotonic() - woken)
 
     def _show_announced(self, waiter: Waiter) -> None:
-        self._show(waiter, None if self.closed else self._announced)
+        """Show the frame that is the announced one then: `position` is that of no other."""
+        self._show(waiter, self._announced)
 
     def _show(self, waiter: Waiter, frame: Frame | None) -> None:
         try:
