@@ -118,7 +118,7 @@ class Viewer:
             await self._run(headers)
 
     async def _run(self, headers: Mapping[str, str]) -> None:
-        self._transport.set_write_buffer_limits(high=0)
+        tcp.hold_nothing(self._writer)
         watcher = asyncio.create_task(self._watch(), name="viewer-watch")
         reason = "left"
         try:

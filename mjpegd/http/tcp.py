@@ -36,6 +36,11 @@ def prepare(writer: asyncio.StreamWriter, stall: float) -> None:
         connection.setsockopt(*option)
 
 
+def hold_nothing(writer: asyncio.StreamWriter) -> None:
+    """Have `drain` wait for the last byte. For uvloop's TLS nothing reaches a limit of 0: that would pause it for ever."""
+    writer.transport.set_write_buffer_limits(high=int(is_encrypted(writer)), low=0)
+
+
 def behind(writer: asyncio.StreamWriter) -> Callable[[], int]:
     """A question that is not 0 while something written has not reached the kernel; made once, asked for each frame.
 
@@ -46,7 +51,7 @@ def behind(writer: asyncio.StreamWriter) -> Callable[[], int]:
         return ours
     poller = select.poll()
     poller.register(writer.get_extra_info("socket").fileno(), select.POLLOUT)
-    return lambda: ours() or int(not poller.poll(0))
+    return lambda: ours() or int(not (writer.transport.is_closing() or poller.poll(0)))
 
 
 async def drained(writer: asyncio.StreamWriter, stall: float) -> bool:
@@ -67,8 +72,10 @@ async def drained(writer: asyncio.StreamWriter, stall: float) -> bool:
 
 async def _settled(writer: asyncio.StreamWriter) -> None:
     """What `behind` says of TLS, waited for."""
+    if writer.transport.is_closing() or not is_encrypted(writer):
+        return
     pending = behind(writer)
-    while is_encrypted(writer) and pending() and not writer.transport.is_closing():  # noqa: ASYNC110  (nobody tells us)
+    while pending():  # noqa: ASYNC110  (nobody tells us)
         await asyncio.sleep(POLL)
 
 
