@@ -37,7 +37,10 @@ def prepare(writer: asyncio.StreamWriter, stall: float) -> None:
 
 
 def hold_nothing(writer: asyncio.StreamWriter) -> None:
-    """Have `drain` wait for the last byte. For uvloop's TLS nothing reaches a limit of 0: that would pause it for ever."""
+    """Have `drain` wait for the last byte.
+
+    uvloop's TLS takes an empty buffer for one that has reached a limit of 0, and would wait for ever.
+    """
     writer.transport.set_write_buffer_limits(high=int(is_encrypted(writer)), low=0)
 
 
