@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import platform
 import re
 from datetime import UTC, datetime
 from time import time
@@ -16,6 +17,7 @@ from mjpegd.config.schema import NAME, SCOPES, Config, ServerConfig
 from mjpegd.errors import ConfigError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+EVERYWHERE = ("0.0.0.0", "::")
 LONGEST_TTL = 366 * UNITS["d"]
 
 
@@ -83,12 +85,13 @@ def _share(options: argparse.Namespace) -> int:
 def _print_link(options: argparse.Namespace, config: Config, shares: Shares) -> int:
     if options.camera not in config.camera:
         raise ConfigError([f"share {options.camera or 'CAMERA'}: known cameras are {', '.join(config.camera)}"])
+    base = options.url or _address(config)
     limits = {"fps": options.fps, "width": options.width, "viewers": options.viewers}
     try:
         share, token = shares.make(options.camera, options.ttl, **limits)
     except OSError as error:
         raise ConfigError([f"the link cannot be noted: {error.strerror}; set server.state"]) from None
-    print(f"{options.url or _address(config)}/s/{token}.mjpg")
+    print(f"{base}/s/{token}.mjpg")
     print(f"# a single picture: the same with .jpg; to take it back: mjpegd share --revoke {share.id}")
     return OK
 
@@ -97,8 +100,11 @@ def _address(config: Config) -> str:
     server: ServerConfig = config.server
     if server.public_url:
         return server.public_url + server.base_path
+    if server.host.startswith("unix:"):
+        raise ConfigError(["nobody can open a link to a unix socket: set server.public_url, or use --url"])
     scheme = "https" if config.tls.certificate else "http"
-    host = f"[{server.host}]" if ":" in server.host else server.host
+    host = platform.node() if server.host in EVERYWHERE else server.host
+    host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}:{server.port}{server.base_path}"
 
 
