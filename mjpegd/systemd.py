@@ -40,7 +40,7 @@ def _abstract(address: str) -> str:
 def watchdog_interval(environment: Mapping[str, str], pid: int) -> float | None:
     """Seconds between two signs of life, half of what the manager allows; None where no watchdog waits for ours."""
     allowed = environment.get("WATCHDOG_USEC", "")
-    if not allowed.isdigit() or environment.get("WATCHDOG_PID", str(pid)) != str(pid):
+    if not allowed.isdecimal() or environment.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
     return int(allowed) / 2_000_000 or None
 
@@ -48,7 +48,7 @@ def watchdog_interval(environment: Mapping[str, str], pid: int) -> float | None:
 def inherited_sockets(environment: Mapping[str, str], pid: int) -> list[socket.socket]:
     """The listening sockets of socket activation, in the order of the socket units."""
     count = environment.get("LISTEN_FDS", "")
-    if not count.isdigit() or environment.get("LISTEN_PID") != str(pid):
+    if not count.isdecimal() or environment.get("LISTEN_PID") != str(pid):
         return []
     return [_adopt(descriptor) for descriptor in range(FIRST_INHERITED, FIRST_INHERITED + int(count))]
 

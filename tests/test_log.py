@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,6 +13,8 @@ import pytest
 import structlog
 
 from mjpegd import log
+from mjpegd.systemd import Journal
+from tests.test_systemd import parse
 
 STYLES = ("console", "json", "journal")
 styles = pytest.mark.parametrize("style", STYLES)
@@ -218,16 +221,145 @@ def journal_name(path: Path) -> str:
     return f"{status.st_dev}:{status.st_ino}"
 
 
-def test_detects_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """JOURNAL_STREAM with the device and inode of our stream means that the journal reads it."""
+@pytest.fixture
+def no_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The journal's socket is not there: the machine's own one, if it has one, is none of the tests' business."""
+    yield from replaced_journal(str(tmp_path / "nothing"), monkeypatch)
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The journal's socket, with the test in the journal's place."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        listening.settimeout(5)
+        for _ in replaced_journal(listening.getsockname(), monkeypatch):
+            yield listening
+
+
+def replaced_journal(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have every journal be the one at that address; its socket would last as long as a daemon, and is closed here."""
+    made = []
+
+    def make() -> Journal:
+        made.append(Journal(address))
+        return made[-1]
+
+    monkeypatch.setattr(log, "Journal", make)
+    yield
+    for each in made:
+        if each._socket is not None:
+            each._socket.close()
+
+
+@pytest.fixture
+def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TextIO]:
+    """A stream that the journal reads, as systemd says so."""
     file = tmp_path / "journal"
     file.touch()
     monkeypatch.setenv("JOURNAL_STREAM", journal_name(file))
+    with file.open("w+") as stream:
+        yield stream
 
-    with file.open("w") as stream:
-        log_event(stream)
 
-    assert file.read_text() == "<6>event\n"
+def written(stream: TextIO) -> str:
+    """What stands in a stream by now."""
+    stream.flush()
+    stream.seek(0)
+    return stream.read()
+
+
+@pytest.mark.usefixtures("no_journal")
+def test_detects_the_journal(ours: TextIO) -> None:
+    """JOURNAL_STREAM with the device and inode of our stream means that the journal reads it."""
+    log_event(ours)
+
+    assert written(ours) == "<6>event\n"
+
+
+def test_fields_for_the_journal(ours: TextIO, journal: socket.socket) -> None:
+    """To the journal go the message, its level, our name, and each value as a field of its own; no line besides."""
+    log.setup("debug", "journal", stream=ours)
+    log.get(camera="porch").warning("camera lost", reason="unplugged\nagain", count=2)
+
+    assert parse(journal.recv(10_000)) == [
+        ("MESSAGE", b"camera lost camera=porch reason=unplugged again count=2"),
+        ("PRIORITY", b"4"),
+        ("SYSLOG_IDENTIFIER", b"mjpegd"),
+        ("CAMERA", b"porch"),
+        ("REASON", b"unplugged\nagain"),
+        ("COUNT", b"2"),
+    ]
+    assert written(ours) == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "priority"), [("debug", "7"), ("info", "6"), ("warning", "4"), ("error", "3"), ("critical", "2")]
+)
+def test_levels_for_the_journal(method: str, priority: str, ours: TextIO, journal: socket.socket) -> None:
+    """Each level has its priority, and what is below the level asked for is not sent."""
+    log.setup(method, "journal", stream=ours)
+    log.get().debug("too little" if method != "debug" else "event")
+    getattr(log.get(), method)("event")
+    fields = dict(parse(journal.recv(10_000)))
+
+    assert (fields["MESSAGE"], fields["PRIORITY"]) == (b"event", priority.encode())
+
+
+def test_a_traceback_for_the_journal(ours: TextIO, journal: socket.socket) -> None:
+    """A traceback is part of the message, whole, and without passwords."""
+    log.setup(style="journal", stream=ours)
+    try:
+        fail()
+    except RuntimeError:
+        log.get(camera="porch").exception("broke down")
+    fields = dict(parse(journal.recv(100_000)))
+
+    assert fields["MESSAGE"].startswith(b"broke down camera=porch\nTraceback (most recent call last):\n")
+    assert fields["PRIORITY"] == b"3"
+    assert b"hidden" not in b"".join(fields.values())
+    assert {"MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "CAMERA"} == set(fields)
+
+
+def test_nobody_forges_fields_of_the_journal(ours: TextIO, journal: socket.socket) -> None:
+    """What a client calls itself stays one field and one line of the message."""
+    log.setup(style="journal", stream=ours)
+    log.get().info("viewer left", agent="curl\nPRIORITY=0\nCAMERA=porch")
+    fields = parse(journal.recv(10_000))
+
+    assert [name for name, _ in fields] == ["MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "AGENT"]
+    assert dict(fields)["MESSAGE"].count(b"\n") == 0
+
+
+def test_a_journal_that_does_not_take_an_entry(ours: TextIO, journal: socket.socket) -> None:
+    """What the journal does not take is written as a line, with its level in front; what it takes is not."""
+    log.setup(style="journal", stream=ours)
+    log.get().info("before")
+    journal.close()
+    log.get(camera="porch").error("after")
+
+    assert written(ours) == "<3>after camera=porch\n"
+
+
+@pytest.mark.usefixtures("no_journal")
+def test_secrets_in_lines_for_the_journal(ours: TextIO) -> None:
+    """The line that takes an entry's place holds no password either."""
+    log.setup(style="journal", stream=ours)
+    log.get().error("camera lost", source="rtsp://me:hidden@camera/")
+
+    assert "hidden" not in written(ours)
+    assert "***" in written(ours)
+
+
+def test_journal_style_elsewhere(stream: io.StringIO, journal: socket.socket) -> None:
+    """Where the journal does not read our stream, its style is lines, and its socket is left alone."""
+    log.setup(style="journal", stream=stream)
+    log.get().info("event")
+    journal.setblocking(False)
+
+    assert stream.getvalue() == "<6>event\n"
+    with pytest.raises(BlockingIOError):
+        journal.recv(1)
 
 
 @pytest.mark.parametrize("value", ["0:0", "", "nonsense"])

@@ -66,6 +66,8 @@ class Guard:
         """
         self._refuse_foreign(request, caller)
         principal = self._shared(token) if token is not None else await self._known(request, caller)
+        if scope is not None and not principal.may(scope) and self._anybody.may(scope):
+            return self._anybody  # a key opens no less than none
         if scope is not None and not principal.may(scope):
             if principal is self._anybody:
                 raise unauthorized(request, "this needs a key")
@@ -93,11 +95,13 @@ class Guard:
 
     async def _known(self, request: Request, caller: Caller) -> Principal:
         """The holder of the key in the request, or of its cookie, or anybody; 401 for a wrong key."""
-        session = self._by_session(request) or self._anybody
-        secret = presented(request) if len(self._keyring) else None
-        if secret is None or (session.proof and self._keyring.find(secret) is None):
-            return session  # a proxy's own password beside our cookie is no wrong key
-        return await self._check(secret, request, caller)
+        if not len(self._keyring):
+            return self._anybody
+        secret, session = stated(request), self._by_session(request)
+        if secret is None and session is not None:
+            return session  # beside our cookie an Authorization field is a proxy's, and no wrong key
+        secret = secret or authorized(request)
+        return self._anybody if secret is None else await self._check(secret, request, caller)
 
     async def _check(self, secret: str, request: Request, caller: Caller) -> Principal:
         locked = self.throttle.failures.locked(caller.address)
@@ -151,14 +155,22 @@ class Guard:
             raise HttpError(403, "a page of another site asked for this: server.cors_origins does not name it")
 
 
-def presented(request: Request) -> str | None:
-    """The key a request brings: Bearer, Basic (any user), X-API-Key or `?key=`; the first of them counts."""
+def stated(request: Request) -> str | None:
+    """The key a request brings in a place that is ours alone: X-API-Key, or `?key=`."""
+    return request.headers.get("x-api-key") or request.query.get("key") or None
+
+
+def authorized(request: Request) -> str | None:
+    """The key in the Authorization field: Bearer, or Basic with any user."""
     scheme, _, word = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return word.strip()
     if scheme.lower() == "basic":
         return _password(word.strip())
-    return request.headers.get("x-api-key") or request.query.get("key") or None
+    return word.strip() if scheme.lower() == "bearer" else None
+
+
+def presented(request: Request) -> str | None:
+    """The key a request brings, wherever it is; the more explicit place counts first."""
+    return stated(request) or authorized(request)
 
 
 def _password(word: str) -> str:

@@ -5,14 +5,14 @@ is read again when it changes, so that `mjpegd share --revoke` needs no daemon t
 """
 
 import fcntl
-import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from time import time
-from typing import Any
+
+import msgspec
 
 from mjpegd import log
 from mjpegd.access import state
@@ -48,7 +48,7 @@ class Shares:
         """A new link and its token; `OSError` if it cannot be noted."""
         share = Share(secrets.token_hex(4), camera, int(time()) + seconds, fps, width, viewers)
         with self._locked():
-            self._note({**self._entries(), share.id: {**asdict(share), "revoked": False}})
+            self._note({**self._entries(), share.id: (share, False)})
         return share, self._signer.seal(KIND, astuple(share))
 
     def read(self, token: str) -> Share | None:
@@ -64,11 +64,7 @@ class Shares:
 
     def known(self) -> list[tuple[Share, bool]]:
         """Every link that has not expired, and whether it was revoked."""
-        entries = self._entries().values()
-        return [
-            (Share(**{name: value for name, value in entry.items() if name != "revoked"}), bool(entry["revoked"]))
-            for entry in entries
-        ]
+        return list(self._entries().values())
 
     def revoke(self, identity: str) -> bool:
         """Make a link void; False if there is none of that id."""
@@ -76,15 +72,14 @@ class Shares:
             entries = self._entries()
             if identity not in entries:
                 return False
-            entries[identity]["revoked"] = True
-            self._note(entries)
+            share, _ = entries[identity]
+            self._note({**entries, identity: (share, True)})
             return True
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One change at a time, by whichever process."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.with_suffix(".lock").open("w") as lock:
+        with state.opened(self._file.with_suffix(".lock")) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -99,23 +94,31 @@ class Shares:
             return
         self._stamp = stamp
         try:
-            self._revoked = frozenset(name for name, entry in self._entries().items() if entry["revoked"])
+            self._revoked = frozenset(name for name, (_, revoked) in self._entries().items() if revoked)
         except ConfigError as error:
             self._revoked = None
             log.get().error("no share link is good until it is known which were revoked", reason=str(error))
 
-    def _entries(self) -> dict[str, dict[str, Any]]:
+    def _entries(self) -> dict[str, tuple[Share, bool]]:
+        """Every link that has not expired, by its id, and whether it was revoked; `ConfigError` if nobody knows."""
         try:
-            entries: dict[str, dict[str, Any]] = json.loads(self._file.read_bytes())
-            return {name: entry for name, entry in entries.items() if float(str(entry["expires"])) > time()}
+            noted = msgspec.json.decode(self._file.read_bytes(), type=dict[str, _Entry])
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise ConfigError([f"{self._file}: cannot be read: {error.strerror}"]) from None
-        except (ValueError, LookupError, TypeError, AttributeError):
-            raise ConfigError(
-                [f"{self._file}: is damaged; delete it, and every link is good until it expires"]
-            ) from None
+        except msgspec.MsgspecError:
+            hint = "delete it, and every link is good until it expires"
+            raise ConfigError([f"{self._file}: is damaged; {hint}"]) from None
+        return {name: (entry.share, entry.revoked) for name, entry in noted.items() if entry.share.expires > time()}
 
-    def _note(self, entries: dict[str, dict[str, Any]]) -> None:
-        state.write(self._file, json.dumps(entries, indent=1).encode())
+    def _note(self, entries: dict[str, tuple[Share, bool]]) -> None:
+        noted = {name: _Entry(share, revoked) for name, (share, revoked) in entries.items()}
+        state.write(self._file, msgspec.json.format(msgspec.json.encode(noted)))
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    """A link as the file has it."""
+
+    share: Share
+    revoked: bool

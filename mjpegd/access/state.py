@@ -7,7 +7,8 @@ folder belongs to, and a file appears whole or not at all.
 import os
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from mjpegd.errors import ConfigError
@@ -57,6 +58,18 @@ def write(path: Path, content: bytes, *, replace: bool = True) -> None:
             _link(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """A file of ours, made if it is missing, that only its owner opens; for locks. Raises `OSError`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _give(descriptor, path.parent)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _give(descriptor: int, place: Path) -> None:

@@ -52,9 +52,9 @@ def _add_share(commands: Commands, settings: argparse.ArgumentParser) -> None:
 
 
 def _key(options: argparse.Namespace) -> int:
-    unknown = set(options.scopes) - set(SCOPES)
+    unknown = ", ".join(sorted(set(options.scopes) - set(SCOPES))) or ("nothing" if not options.scopes else "")
     if unknown:
-        raise ConfigError([f"--scopes: {', '.join(sorted(unknown))} is none of {', '.join(SCOPES)}"])
+        raise ConfigError([f"--scopes: {unknown} is none of {', '.join(SCOPES)}"])
     secret = new_secret()
     lines = [f"[key.{options.name}]", f"secret = {toml_value(hashed(secret))}"]
     lines.append(f"scopes = {toml_value(options.scopes)}")
@@ -71,6 +71,13 @@ def _share(options: argparse.Namespace) -> int:
     config = load_config(options)
     place = state.folder(config.server.state, os.environ, root=os.geteuid() == 0)
     shares = Shares(place, Signer(state.secret(place)))
+    try:
+        return _work_on(options, config, shares)
+    except OSError as error:
+        raise ConfigError([f"{place}: cannot note it: {error.strerror}"]) from None
+
+
+def _work_on(options: argparse.Namespace, config: Config, shares: Shares) -> int:
     if options.list:
         for share, revoked in shares.known():
             print(_line(share, revoked=revoked))
@@ -85,12 +92,9 @@ def _share(options: argparse.Namespace) -> int:
 def _print_link(options: argparse.Namespace, config: Config, shares: Shares) -> int:
     if options.camera not in config.camera:
         raise ConfigError([f"share {options.camera or 'CAMERA'}: known cameras are {', '.join(config.camera)}"])
-    base = options.url or _address(config)
+    base = options.url.rstrip("/") if options.url else _address(config)
     limits = {"fps": options.fps, "width": options.width, "viewers": options.viewers}
-    try:
-        share, token = shares.make(options.camera, options.ttl, **limits)
-    except OSError as error:
-        raise ConfigError([f"the link cannot be noted: {error.strerror}; set server.state"]) from None
+    share, token = shares.make(options.camera, options.ttl, **limits)
     print(f"{base}/s/{token}.mjpg")
     print(f"# a single picture: the same with .jpg; to take it back: mjpegd share --revoke {share.id}")
     return OK

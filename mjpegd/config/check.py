@@ -1,6 +1,7 @@
 """What a single value's type and range do not show: contradictions, and what would open the door to everybody."""
 
 import datetime
+import hashlib
 import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -9,6 +10,8 @@ from pathlib import Path
 from mjpegd.config.schema import USB_SPEC, Config
 
 Places = Mapping[tuple[str, ...], str]
+LONGEST_PATH = 200
+_SECRET = re.compile(r"[\x21-\x7e][\x20-\x7e]*[\x21-\x7e]")
 SHORTEST_SECRET = 8
 HASHED = re.compile(r"sha256:[0-9a-f]{64}")
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f:.]+\]?")
@@ -93,13 +96,20 @@ def _secrets(config: Config) -> Iterator[Problem]:
             yield ("key", name, "secret"), "must be sha256: and 64 hexadecimal digits in lower case"
         elif len(key.secret) < SHORTEST_SECRET:
             yield ("key", name, "secret"), f"is shorter than {SHORTEST_SECRET} characters"
+        elif not _SECRET.fullmatch(key.secret):
+            yield ("key", name, "secret"), "must be printable ASCII without a space at its ends: headers take no other"
 
 
 def _twins(config: Config) -> Iterator[Problem]:
     first: dict[str, str] = {}
     for name, key in config.key.items():
-        if first.setdefault(key.secret, name) != name:
-            yield ("key", name, "secret"), f"is the same as that of key.{first[key.secret]}"
+        same = key.secret if HASHED.fullmatch(key.secret) else f"sha256:{_digest(key.secret)}"
+        if key.secret and first.setdefault(same, name) != name:
+            yield ("key", name, "secret"), f"is the same as that of key.{first[same]}"
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 def _expiries(config: Config) -> Iterator[Problem]:
@@ -147,7 +157,8 @@ def _tls(config: Config) -> Iterator[Problem]:
 def _tls_files(config: Config) -> Iterator[Problem]:
     for name, file in (("certificate", config.tls.certificate), ("key", config.tls.key)):
         if reason := file and unreadable(file):
-            yield ("tls", name), f"({file}) cannot be read: {reason}"
+            shown = file if file.isprintable() and len(file) < LONGEST_PATH else "..."  # perhaps the key itself
+            yield ("tls", name), f"({shown}) cannot be read: {reason}"
 
 
 def unreadable(file: str) -> str:

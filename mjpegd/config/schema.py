@@ -91,7 +91,10 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=1, le=1000, description="Wrong keys from one address before it is locked out.")
     ] = 10
     lockout: Annotated[
-        Seconds, Meta(description="Seconds of the first lock-out; each further one is twice as long, to an hour.")
+        float,
+        Meta(
+            gt=0, le=3600, description="Seconds of the first lock-out; each further one is twice as long, to an hour."
+        ),
     ] = 60.0
     session: Annotated[float, Meta(gt=0, le=31_536_000, description="Seconds that a login on the page lasts.")] = (
         2_592_000.0

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from functools import partial
+from urllib.parse import urlencode
 
 from mjpegd import log
 from mjpegd.access.caller import Caller
@@ -12,6 +13,7 @@ from mjpegd.http import cors, login, tcp
 from mjpegd.http.live import Viewer, stream_head
 from mjpegd.http.response import Play, Response, error_response
 from mjpegd.http.routes import answer as answer_to
+from mjpegd.http.routes import without_base
 from mjpegd.http.site import Site
 from mjpegd.wire.http import Request, RequestParser
 
@@ -107,12 +109,18 @@ class Connection:
             raise
         except HttpError as error:
             if caller is not None and error.status == 401 and "text/html" in request.headers.get("accept", ""):
-                return login.form(caller, target=request.path, error=error, quiet=presented(request) is None)
+                return login.form(caller, target=self._wanted(request), error=error, quiet=presented(request) is None)
             return error_response(error)
         except Exception:
             logger = log.get(viewer=self._peer[1])
             logger.exception("answering failed: this is a bug in mjpegd", path=request.path[:200])
             return error_response(HttpError(500, "internal error, see the log of mjpegd"))
+
+    def _wanted(self, request: Request) -> str:
+        """Where to go on after the login: to what was asked for, without the key that did not fit."""
+        query = urlencode([(name, value) for name, value in request.query.items() if name != "key"])
+        path = without_base(request.path, self._site.config.server.base_path)
+        return f"{path}?{query}" if query else path
 
     async def _body(self, request: Request) -> bytes:
         """What follows the head, read once; `ProtocolError` 411 without a length, 413 if too long, 408 if too slow."""

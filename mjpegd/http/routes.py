@@ -181,7 +181,7 @@ NOWHERE = Route("*", _nothing, VIEW, "what no other row matches")
 
 
 def _find(site: Site, request: Request) -> tuple[Route, Names]:
-    path = _without_base(request.path, site.config.server.base_path)
+    path = without_base(request.path, site.config.server.base_path)
     path = translate(path, request.query, list(site.cameras))
     for pattern, route in _PATTERNS:
         if match := pattern.fullmatch(path):
@@ -189,7 +189,7 @@ def _find(site: Site, request: Request) -> tuple[Route, Names]:
     return NOWHERE, {}
 
 
-def _without_base(path: str, base: str) -> str:
+def without_base(path: str, base: str) -> str:
     """The path as ours, whether the proxy took its own part away or not."""
     return path.removeprefix(base) or "/" if base and (path + "/").startswith(base + "/") else path
 

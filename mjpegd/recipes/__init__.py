@@ -59,8 +59,10 @@ def _values(config: Config, listen: int) -> dict[str, str]:
         "caddy_upstream": upstream.replace("unix:", "unix/", 1)
         if upstream.startswith("unix:")
         else f"{scheme}://{upstream}",
-        "server_name": public.netloc.rpartition(":")[0] or public.netloc or "_",
-        "site": server.public_url if public.scheme == "https" else f"http://{public.hostname or ''}:{listen}",
+        "server_name": _bracketed(public.hostname or "_"),
+        "site": server.public_url
+        if public.scheme == "https"
+        else f"http://{_bracketed(public.hostname or '')}:{listen}",
         "haproxy_ssl": " ssl verify none" if encrypted else "",
         "caddy_ssl": _CADDY_SSL if encrypted else "",
         "prometheus_ssl": _PROMETHEUS_SSL if encrypted else "",
@@ -71,8 +73,11 @@ def _values(config: Config, listen: int) -> dict[str, str]:
 def _upstream(host: str, port: int) -> str:
     if host.startswith("unix:"):
         return host
-    host = LOOPBACK.get(host, host)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{_bracketed(LOOPBACK.get(host, host))}:{port}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 _CADDY_SSL = """

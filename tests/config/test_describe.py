@@ -1,5 +1,7 @@
 """The schema in words."""
 
+import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from mjpegd.config.describe import effective, example, keys_of, toml_value
 from mjpegd.config.load import load
-from mjpegd.config.schema import SECTIONS, CameraConfig, Config, LogConfig, ServerConfig
+from mjpegd.config.schema import NAMED, SECTIONS, Config, KeyConfig
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -19,14 +21,31 @@ def test_example_is_the_defaults(tmp_path: Path) -> None:
     """The example file names every key, and to load it is to change nothing."""
     file = tmp_path / "mjpegd.toml"
     file.write_text(example())
-    tables = tomllib.loads(example())
 
     assert Config() == load(file)
-    assert {
-        "server": msgspec.structs.asdict(ServerConfig()),
-        "log": msgspec.structs.asdict(LogConfig()),
-        "camera": {"cam": msgspec.structs.asdict(CameraConfig())},
-    } == tables
+    assert defaults("server", "tls", "auth", "limits", "log", "camera") == tomllib.loads(example())
+
+
+def test_example_of_a_key(tmp_path: Path) -> None:
+    """The table of a key stands there as comments, for no secret is a default; with one it is a key that works."""
+    assert defaults("key") == {"key": tomllib.loads(uncommented())["key"]}
+    file = tmp_path / "mjpegd.toml"
+    file.write_text(uncommented().replace('secret = ""', 'secret = "correct horse"'))
+    config = load(file)
+
+    assert {"wall": KeyConfig(secret="correct horse")} == config.key  # noqa: S106  (a test's)
+    assert msgspec.structs.replace(config, key={}) == Config()
+
+
+def defaults(*sections: str) -> dict[str, object]:
+    """The tables of these sections as TOML reads them, with every default."""
+    tables = {section: json.loads(msgspec.json.encode(SECTIONS[section]())) for section in sections}
+    return {section: {NAMED[section]: table} if section in NAMED else table for section, table in tables.items()}
+
+
+def uncommented() -> str:
+    """The example with its muted tables in force."""
+    return re.sub(r"^#(?! )", "", example(), flags=re.MULTILINE)
 
 
 def test_example_in_the_repository() -> None:
@@ -36,11 +55,13 @@ def test_example_in_the_repository() -> None:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_example_explains_every_key(section: str) -> None:
-    """Above each key of the example stand its sentence and what it expects."""
-    lines = example().splitlines()
-    for key in keys_of(SECTIONS[section]):
-        assignment = next(number for number, line in enumerate(lines) if line.startswith(f"{key.name} = "))
-        assert f"# {key.about} ({key.expected})" == lines[assignment - 1]
+    """Above each key of the example, commented out or not, stand its sentence and what it expects."""
+    title = f"{section}.{NAMED[section]}" if section in NAMED else section
+    table = uncommented().partition(f"\n[{title}]\n")[2].partition("\n\n")[0].splitlines()
+    keys = list(keys_of(SECTIONS[section]))
+
+    assert [f"# {key.about} ({key.expected})" for key in keys] == table[::2]
+    assert [key.name for key in keys] == [line.partition(" = ")[0] for line in table[1::2]]
 
 
 @pytest.mark.parametrize(
@@ -48,8 +69,13 @@ def test_example_explains_every_key(section: str) -> None:
     [
         ("server", "port", "a whole number from 0 to 65535"),
         ("server", "heartbeat", "a number above 0 to 60"),
-        ("server", "head_timeout", "a number above 0 to 86400"),
         ("server", "host", "text"),
+        ("server", "base_path", "a path as /cams, without a slash at its end"),
+        ("server", "cors_origins", "a list of text"),
+        ("limits", "head_timeout", "a number above 0 to 86400"),
+        ("limits", "duration", "a number from 0 to 31536000"),
+        ("auth", "anonymous", "a list of view, snapshot, push, control, admin"),
+        ("key", "secret", "text"),
         ("camera", "complete_only", "true or false"),
         ("log", "format", "one of auto, console, json, journal"),
     ],
@@ -80,6 +106,27 @@ def test_effective_masks_secrets() -> None:
     assert "hidden" not in text
     assert 'source = "rtsp://me:***@camera/"' in text
     assert 'source = "http://camera/?token=***"' in text
+
+
+def test_effective_masks_keys() -> None:
+    """Of a key everything is printed but its secret, hashed or not."""
+    text = effective(
+        load(sets=["key.wall.secret=hunter2hunter2", "key.wall.cameras=cam", "key.b.secret=sha256:" + "a" * 64])
+    )
+
+    assert "hunter2" not in text
+    assert "aaaa" not in text
+    assert text.count('secret = "***"') == 2
+    assert 'cameras = ["cam"]' in text
+
+
+def test_effective_round_trip_of_lists(tmp_path: Path) -> None:
+    """Lists are printed as TOML lists, and read again the same."""
+    config = load(sets=["auth.anonymous=view,admin", "server.trusted_proxies=10.0.0.0/8", "server.cors_origins=*"])
+    file = tmp_path / "effective.toml"
+    file.write_text(effective(config))
+
+    assert config == load(file)
 
 
 SCALAR = st.one_of(

@@ -28,7 +28,7 @@ def request(target: str, *fields: str, method: str = "GET") -> Request:
     return parsed
 
 
-CALLER = Caller("192.0.2.7", secure=False, host="camera", prefix="")
+CALLER = Caller("192.0.2.7", secure=False, hosts=("camera",), prefix="")
 SIGNER = Signer(b"a secret of thirty-two bytes ...")
 
 

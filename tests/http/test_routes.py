@@ -1,14 +1,36 @@
 """The table of routes, and who gets which profile."""
 
 import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from mjpegd.access import throttle
+from mjpegd.access.shares import Shares
+from mjpegd.config.schema import (
+    SCOPES,
+    AuthConfig,
+    CameraConfig,
+    Config,
+    KeyConfig,
+    Scope,
+    Scopes,
+    ServerConfig,
+)
 from mjpegd.errors import HttpError
+from mjpegd.http import routes
+from mjpegd.http.aliases import ALIASES
 from mjpegd.http.response import Play, Response
-from mjpegd.http.routes import EARLY_REPEAT, ROUTES, choose_profile
-from mjpegd.wire.http import Request
-from tests.http.requests import NAMES, ask, request, site
+from mjpegd.http.routes import EARLY_REPEAT, NOWHERE, ROUTES, Route, choose_profile
+from mjpegd.http.visit import Visit
+from mjpegd.rendition import Look
+from mjpegd.wire.http import METHODS, Request
+from tests.http.requests import CALLER, NAMES, SIGNER, ask, request, site
+from tests.http.viewers import enter
+from tests.http.viewers import play as watch
 
 ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
 
@@ -221,6 +243,282 @@ async def test_methods_not_known(method: str, target: str) -> None:
     error = await refused(request(target, method=method))
 
     assert (error.status, error.headers) == (501, ALLOW)
+
+
+SECRET = "every scope but one"  # noqa: S105  (a test's)
+WRONG = "X-API-Key: nobody's"
+MADE_UP = "made.up"
+OPEN_ROWS = {"/health", "/login", "/logout", "/favicon.ico"}
+"""The only rows that are answered to anybody; whoever opens another one changes this line."""
+SHARED_ROWS = {"/s/{token}.jpg", "/s/{token}[.mjpg]"}
+"""The rows that a share link opens, and nothing else does."""
+
+
+@pytest.fixture
+def only_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every handler answers 200 at once: what is looked at is who comes as far as that. Nobody waits for wrong keys."""
+    monkeypatch.setattr(throttle, "FIRST_DELAY", 0.0)
+    rows = tuple((pattern, replace(route, handler=arrived)) for pattern, route in routes._PATTERNS)
+    monkeypatch.setattr(routes, "_PATTERNS", rows)
+
+
+async def arrived(visit: Visit) -> Response:
+    """The handler of every row."""
+    return Response(200, b"arrived")
+
+
+def guarded(*scopes: Scope, anonymous: Scopes = ()) -> Config:
+    """A configuration with one key of these scopes."""
+    return Config(
+        camera={name: CameraConfig(source="pattern") for name in NAMES},
+        key={"one": KeyConfig(secret=SECRET, scopes=scopes)},
+        auth=AuthConfig(anonymous=anonymous, failures=1000),
+    )
+
+
+def addresses(path: str) -> list[str]:
+    """Every address that a row's path stands for: with and without what is optional."""
+    if bracket := re.search(r"\[([^\[\]]*)\]", path):
+        before, behind = path[: bracket.start()], path[bracket.end() :]
+        return [each for inner in ("", bracket[1]) for each in addresses(before + inner + behind)]
+    return [path.format(camera="attic", id="1", token=MADE_UP)]
+
+
+async def status_of(config: Config, target: str, method: str, *fields: str, state: Path = Path("/nonexistent")) -> int:
+    """The status that answers a request, whether it is an answer or an error."""
+    try:
+        answer = await ask(site(config=config, state=state), request(target, *fields, method=method))
+    except HttpError as error:
+        return error.status
+    return answer.status if isinstance(answer, Response) else 200
+
+
+ROUTE = {target: route for route in ROUTES for target in addresses(route.path)}
+"""The row of each address."""
+FOREIGN = {
+    **{alias.path: alias.ours for alias in ALIASES},
+    **{f"/webcam2{alias.path}": alias.ours for alias in ALIASES},
+    **{f"{alias.path}?{alias.parameter}=attic": alias.ours for alias in ALIASES if alias.parameter},
+    **{f"/?action=stream{number}": "/stream" for number in ("", "_0", "_1")},
+    **{f"/?action=snapshot{number}": "/snapshot" for number in ("", "_0", "_1")},
+    **dict.fromkeys(("/webcam/?action=stream", "/webcam/stream.mjpg"), "/stream"),
+    **dict.fromkeys(("/webcam/?action=snapshot", "/webcam/snapshot.jpg"), "/snapshot"),
+    **dict.fromkeys(("/webcam/", "/webcam3", "/?action=nothing"), "/"),
+}
+"""Other programs' addresses, and ours that each stands for."""
+NOTHING = ("/nothing", "/admin", "/stream/a/b", "/s/", "/clients/", "/.git/config")
+WALKED = {
+    **{target: route for target, route in ROUTE.items() if route.path not in SHARED_ROWS},
+    **{target: ROUTE[ours] for target, ours in FOREIGN.items()},
+    **dict.fromkeys(NOTHING, NOWHERE),
+}
+WALK = pytest.mark.parametrize("target", WALKED)
+
+
+def passed(route: Route, method: str) -> int:
+    """What answers somebody whom the guard let through."""
+    return 404 if route is NOWHERE else 200 if method in route.allowed else 405
+
+
+async def each_method(config: Config, target: str, *fields: str, state: Path = Path("/nonexistent")) -> dict[str, int]:
+    """The statuses that answer every method there is."""
+    return {method: await status_of(config, target, method, *fields, state=state) for method in METHODS}
+
+
+def expected(route: Route, status: int | None) -> dict[str, int]:
+    """The same status for every method, None for what answers those whom the guard let through.
+
+    OPTIONS is answered before the guard asks.
+    """
+    answers = {method: passed(route, method) if status is None else status for method in METHODS}
+    return {**answers, "OPTIONS": 204}
+
+
+def test_the_walk_goes_everywhere() -> None:
+    """The walk comes by every row, every alias, and what is nowhere."""
+    assert {route.path for route in WALKED.values()} | SHARED_ROWS == {route.path for route in (*ROUTES, NOWHERE)}
+    assert {alias.path for alias in ALIASES} <= set(WALKED)
+
+
+def test_open_rows() -> None:
+    """What anybody may ask for is named here, row by row; every other one wants a scope that there is."""
+    assert {route.path for route in ROUTES if route.scope is None} == OPEN_ROWS
+    assert {route.scope for route in (*ROUTES, NOWHERE)} <= {None, *SCOPES}
+
+
+@pytest.mark.usefixtures("only_the_guard")
+@WALK
+async def test_without_a_key(target: str) -> None:
+    """Without a key only the rows that are open are answered, whatever the method; not even that a path is none."""
+    route = WALKED[target]
+
+    assert await each_method(guarded("admin"), target) == expected(route, None if route.path in OPEN_ROWS else 401)
+
+
+@pytest.mark.usefixtures("only_the_guard")
+@WALK
+async def test_with_a_wrong_key(target: str) -> None:
+    """With a wrong key nothing is answered at all, also where none is needed."""
+    assert await each_method(guarded("admin"), target, WRONG) == expected(WALKED[target], 401)
+
+
+@pytest.mark.usefixtures("only_the_guard")
+@WALK
+async def test_without_the_scope(target: str) -> None:
+    """A key with every scope but the one that is needed is 403, whatever the method."""
+    route = WALKED[target]
+    others: list[Scope] = [scope for scope in get_args(Scope) if scope not in (route.scope, "admin")]
+    answers = await each_method(guarded(*others), target, f"X-API-Key: {SECRET}")
+
+    assert answers == expected(route, None if route.path in OPEN_ROWS else 403)
+
+
+@pytest.mark.usefixtures("only_the_guard")
+@WALK
+async def test_with_the_scope(target: str) -> None:
+    """A key with the scope, that one alone or admin, comes through with each method that there is."""
+    route = WALKED[target]
+    for scope in get_args(Scope):
+        if scope in (route.scope, "admin"):
+            answers = await each_method(guarded(scope), target, f"X-API-Key: {SECRET}")
+            assert answers == expected(route, None)
+
+
+@pytest.mark.usefixtures("only_the_guard")
+@WALK
+async def test_with_anonymous_scopes(target: str) -> None:
+    """What `auth.anonymous` names is anybody's, and only that."""
+    route = WALKED[target]
+    for scope in get_args(Scope):
+        may = route.scope is None or scope in (route.scope, "admin")
+        answers = await each_method(guarded("admin", anonymous=(scope,)), target)
+        assert answers == expected(route, None if may else 401)
+
+
+@pytest.mark.usefixtures("only_the_guard")
+@WALK
+async def test_without_any_keys(target: str) -> None:
+    """Where there are no keys, anybody may view and take pictures, and nothing else."""
+    route = WALKED[target]
+    answers = await each_method(Config(camera=guarded().camera), target)
+
+    assert answers == expected(route, None if route.scope in (None, "view", "snapshot") else 401)
+
+
+@pytest.mark.usefixtures("only_the_guard")
+@pytest.mark.parametrize("target", [target for target, route in ROUTE.items() if route.path in SHARED_ROWS])
+async def test_share_links(target: str, tmp_path: Path) -> None:
+    """A share link's address is opened by the link alone: no key opens a bad one, and none is needed for a good one."""
+    _, token = Shares(tmp_path, SIGNER).make("porch", 60)
+    good, config = target.replace(MADE_UP, token), guarded("admin")
+    for fields in ((), (WRONG,), (f"X-API-Key: {SECRET}",)):
+        assert await each_method(config, target, *fields, state=tmp_path) == expected(ROUTE[target], 403)
+        assert await each_method(config, good, *fields, state=tmp_path) == expected(ROUTE[target], None)
+
+
+@pytest.mark.parametrize(
+    "target", ["/stream/%s", "/snapshot/%s.jpg", "/clients/%s", "/%s", "/?token=%s", "/stream?token=%s"]
+)
+async def test_a_token_elsewhere(target: str, tmp_path: Path) -> None:
+    """A share link's token opens nothing but its own address."""
+    _, token = Shares(tmp_path, SIGNER).make("porch", 60)
+
+    assert await status_of(guarded("admin"), target % token, "GET", state=tmp_path) == 401
+
+
+async def test_a_links_stream(tmp_path: Path) -> None:
+    """Through a link one watches its camera as the link says, whichever camera is the first."""
+    _, token = Shares(tmp_path, SIGNER).make("attic", 60, fps=5, width=640)
+    play = await ask(site(config=guarded("admin"), state=tmp_path), request(f"/s/{token}.mjpg"))
+
+    assert isinstance(play, Play)
+    assert (play.camera.name, play.look) == ("attic", Look(640, 5))
+
+
+async def test_a_key_for_one_camera() -> None:
+    """A key for one camera sees that one in every list, and 403 at each address of another."""
+    only = KeyConfig(secret=SECRET, scopes=("view", "snapshot"), cameras=("attic",))
+    place = site(config=Config(camera=guarded().camera, key={"one": only}))
+    key = f"X-API-Key: {SECRET}"
+    for target in ("/cameras", "/stats", "/health", "/metrics"):
+        answer = await ask(place, request(target, key))
+        assert isinstance(answer, Response)
+        assert b"attic" in answer.body
+        assert b"porch" not in answer.body
+    for target in ("/stream/porch", "/snapshot/porch.jpg", "/health/porch"):
+        with pytest.raises(HttpError) as caught:
+            await ask(place, request(target, key))
+        assert (caught.value.status, caught.value.facts) == (403, {"cameras": ["attic"]})
+    play = await ask(place, request("/stream", key))
+    assert isinstance(play, Play)
+    assert play.camera.name == "attic"
+
+
+async def test_an_operator_for_one_camera() -> None:
+    """An operator's key for one camera lists and ends the viewers of that one only."""
+    only = KeyConfig(secret=SECRET, scopes=("admin",), cameras=("attic",))
+    place = site(config=Config(camera=guarded().camera, key={"one": only}))
+    porch, attic = (enter(place, watch(place.cameras[name])) for name in ("porch", "attic"))
+    key = f"X-API-Key: {SECRET}"
+    answer = await ask(place, request("/clients", key))
+    assert isinstance(answer, Response)
+    assert [each["id"] for each in json.loads(bytes(answer.body))["clients"]] == [attic.number]
+    with pytest.raises(HttpError):
+        await ask(place, request(f"/clients/{porch.number}", key, method="DELETE"))
+
+    assert porch.dismissed == []
+
+
+async def test_clients() -> None:
+    """An operator sees who watches, and sends home whom it names by number; a number of nobody is 404."""
+    place = site(config=guarded("admin"))
+    viewer, key = enter(place, watch(place.cameras["porch"])), f"X-API-Key: {SECRET}"
+    answer = await ask(place, request("/clients", key))
+    assert isinstance(answer, Response)
+    assert json.loads(bytes(answer.body)) == {"clients": [viewer.report()]}
+    ended = await ask(place, request(f"/clients/{viewer.number}", key, method="DELETE"))
+    assert isinstance(ended, Response)
+    assert (ended.status, len(viewer.dismissed)) == (204, 1)
+
+    assert await status_of(guarded("admin"), "/clients/99", "DELETE", key) == 404
+
+
+@pytest.mark.parametrize("key", [(), (f"X-API-Key: {SECRET}",)])
+async def test_health_says_little_to_strangers(key: tuple[str, ...]) -> None:
+    """Whoever may not view learns from /health that all is well, and no camera's name."""
+    answer = await ask(site(config=guarded("view")), request("/health", *key))
+
+    assert isinstance(answer, Response)
+    assert set(json.loads(bytes(answer.body))) == ({"status", "cameras"} if key else {"status"})
+
+
+@pytest.mark.parametrize(
+    ("base", "target", "status"),
+    [
+        ("/cams", "/cams/cameras", 200),
+        ("/cams", "/cameras", 200),
+        ("/cams", "/cams", 200),
+        ("/cams", "/cams/", 200),
+        ("/cams", "/camsx/cameras", 404),
+        ("/cams", "/cams/cams/cameras", 404),
+        ("/a/b", "/a/b/cameras", 200),
+        ("/a/b", "/a/cameras", 404),
+        ("", "/cams/cameras", 404),
+    ],
+)
+async def test_base_path(base: str, target: str, status: int) -> None:
+    """Below `server.base_path` everything is found, whether a proxy took that part away or not."""
+    config = Config(camera=guarded().camera, server=ServerConfig(base_path=base))
+
+    assert await status_of(config, target, "GET") == status
+
+
+async def test_addresses_have_their_prefix() -> None:
+    """The addresses that are told are those that the client can use: with the proxy's path in front."""
+    answer = await ask(site(), request("/cameras"), caller=replace(CALLER, prefix="/cams"))
+
+    assert isinstance(answer, Response)
+    assert json.loads(bytes(answer.body))["cameras"][0]["stream"] == "/cams/stream/porch.mjpg"
 
 
 async def test_post_to_nothing() -> None:

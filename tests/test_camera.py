@@ -1,0 +1,313 @@
+"""The cameras of a configuration, and what a reload does to them; capture threads are stood in for."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import time
+
+import pytest
+
+from mjpegd import camera as module
+from mjpegd.camera import Audience, Camera, Cameras, Tally
+from mjpegd.capture import State, Status
+from mjpegd.config.schema import CameraConfig
+from mjpegd.frame import Frame
+from mjpegd.rendition import Look
+from tests.daemon import SECONDS
+from tests.pictures import frame
+
+PORCH, ATTIC = CameraConfig(source="pattern", fps=5), CameraConfig(source="pattern", fps=6)
+
+
+@dataclass(eq=False)
+class Standin:
+    """A capture that does nothing by itself, and notes what is asked of it."""
+
+    name: str
+    config: CameraConfig
+    publish: Callable[[Frame], None]
+    ids: Iterator[int]
+    lets_go: bool = True
+    held: float = 0.0
+    asked: list[str] = field(default_factory=list)
+    status: Status = field(default_factory=lambda: Status(State.LIVE, time()))
+
+    def start(self) -> None:
+        """Begin."""
+        self.asked.append("start")
+
+    def stop(self) -> None:
+        """End."""
+        self.asked.append("stop")
+
+    def join(self, timeout: float) -> bool:
+        """Whether it has ended; nobody on the loop waits for that."""
+        assert timeout == 0
+        self.asked += ["join"] * (self.asked[-1] != "join")
+        return self.lets_go
+
+    def inherit(self, before: "Standin") -> None:
+        """Go on counting."""
+        self.asked.append(f"inherit {before.config.fps:g}")
+
+    def stuck(self) -> float:
+        """Seconds for which it is held."""
+        return self.held
+
+    def announce_starting(self) -> None:
+        """Show a card."""
+        self.asked.append("announce")
+
+    def give(self) -> int:
+        """Publish the next frame; its number."""
+        seq = next(self.ids)
+        self.publish(frame(seq))
+        return seq
+
+
+@pytest.fixture(autouse=True)
+def captures(monkeypatch: pytest.MonkeyPatch) -> list[Standin]:
+    """Every capture that was made, in order."""
+    made: list[Standin] = []
+
+    def make(name: str, config: CameraConfig, publish: Callable[[Frame], None], ids: Iterator[int]) -> Standin:
+        made.append(Standin(name, config, publish, ids))
+        return made[-1]
+
+    monkeypatch.setattr(module, "Capture", make)
+    return made
+
+
+@pytest.fixture
+async def cameras() -> Cameras:
+    """Two cameras, started."""
+    cameras = Cameras({"porch": PORCH, "attic": ATTIC}, asyncio.get_running_loop())
+    for camera in cameras.values():
+        camera.start()
+    return cameras
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at each turn of the loop whether a thread has ended."""
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.0)
+
+
+async def turns(count: int = 10) -> None:
+    """Let the loop go round a few times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def names(captures: list[Standin]) -> list[str]:
+    """Whose captures these are."""
+    return [capture.name for capture in captures]
+
+
+def soon() -> float:
+    """A deadline that no test is meant to reach."""
+    return asyncio.get_running_loop().time() + 10 * SECONDS
+
+
+async def test_the_order_is_the_configurations(cameras: Cameras) -> None:
+    """Cameras stand in the order of the configuration, before and behind a reload."""
+    assert list(cameras) == ["porch", "attic"]
+    await cameras.apply({"cellar": PORCH, "attic": ATTIC, "porch": PORCH})
+
+    assert list(cameras) == ["cellar", "attic", "porch"]
+    assert (len(cameras), cameras["cellar"].name) == (3, "cellar")
+
+
+async def test_nothing_changed(cameras: Cameras, captures: list[Standin]) -> None:
+    """A reload that changes nothing is noticed by no camera."""
+    before = dict(cameras)
+    await cameras.apply({"porch": CameraConfig(source="pattern", fps=5), "attic": ATTIC})
+
+    assert dict(cameras) == before
+    assert [capture.asked for capture in captures] == [["start"], ["start"]]
+
+
+async def test_added(cameras: Cameras, captures: list[Standin]) -> None:
+    """A new camera is made and started, the others go on."""
+    await cameras.apply({"porch": PORCH, "attic": ATTIC, "cellar": PORCH})
+
+    assert names(captures) == ["porch", "attic", "cellar"]
+    assert [capture.asked for capture in captures] == [["start"]] * 3
+
+
+async def test_removed(cameras: Cameras, captures: list[Standin]) -> None:
+    """A camera that is gone is stopped, its viewers are told, and the others go on."""
+    gone, waiting = cameras["porch"], cameras["porch"].ring.next(0, soon())
+    await cameras.apply({"attic": ATTIC})
+
+    assert list(cameras) == ["attic"]
+    assert await waiting is None
+    assert gone.ring.closed
+    assert [capture.asked for capture in captures] == [["start", "stop", "join"], ["start"]]
+
+
+async def test_changed(cameras: Cameras, captures: list[Standin]) -> None:
+    """A camera whose keys changed is opened again once its thread let go; its viewers stay, others do not notice."""
+    before, ring = cameras["porch"], cameras["porch"].ring
+    waiting = ring.next(0, soon())
+    await cameras.apply({"porch": ATTIC, "attic": ATTIC})
+
+    assert cameras["porch"] is before
+    assert (before.ring, before.config, captures[-1].config) == (ring, ATTIC, ATTIC)
+    assert not waiting.done()
+    assert names(captures) == ["porch", "attic", "porch"]
+    assert [capture.asked for capture in captures] == [["start", "stop", "join"], ["start"], ["inherit 5", "start"]]
+    captures[-1].give()
+    assert await waiting is not None
+
+
+async def test_ids_keep_rising(cameras: Cameras, captures: list[Standin]) -> None:
+    """The frames of a camera that was opened again are numbered on: none is taken for one of before, or held back."""
+    seen = [captures[0].give() for _ in range(3)]
+    await cameras.apply({"porch": ATTIC, "attic": ATTIC})
+    seen += [captures[-1].give() for _ in range(3)]
+
+    assert seen == [1, 2, 3, 4, 5, 6]
+    newest = cameras["porch"].ring.newest
+    assert newest is not None
+    assert newest.seq == 6
+
+
+async def test_all_at_once(cameras: Cameras, captures: list[Standin]) -> None:
+    """One reload adds, removes and changes, and each camera feels only its own part."""
+    await cameras.apply({"attic": PORCH, "cellar": ATTIC})
+
+    assert list(cameras) == ["attic", "cellar"]
+    assert {capture.name: capture.asked for capture in captures[:2]} == {
+        "porch": ["start", "stop", "join"],
+        "attic": ["start", "stop", "join"],
+    }
+    assert sorted(names(captures[2:])) == ["attic", "cellar"]
+    assert all(capture.asked[-1] == "start" for capture in captures[2:])
+
+
+async def test_a_device_is_free_before_the_next_one_wants_it(cameras: Cameras, captures: list[Standin]) -> None:
+    """A camera that has only another name is opened when the one of before has let go of the device, not sooner."""
+    captures[0].lets_go = False
+    renaming = asyncio.create_task(cameras.apply({"door": PORCH, "attic": ATTIC}))
+    await turns()
+    assert captures[-1].name == "door"
+    assert captures[-1].asked == []
+    captures[0].lets_go = True
+    await renaming
+
+    assert captures[-1].asked == ["start"]
+
+
+async def test_a_thread_that_does_not_let_go(
+    cameras: Cameras, captures: list[Standin], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source that keeps its device is left behind, the new one tries, and the old one is still watched."""
+    monkeypatch.setattr(module, "LET_GO", 0.0)
+    captures[0].lets_go, captures[0].held = False, 42.0
+    await cameras.apply({"porch": ATTIC, "attic": ATTIC})
+
+    assert cameras["porch"].capture is captures[-1]  # type: ignore[comparison-overlap]
+    assert captures[-1].asked[-1] == "start"
+    assert cameras.stuck() == {"porch": 42.0}
+    captures[0].lets_go = True
+    assert cameras.stuck() == {}
+
+
+async def test_a_removed_camera_that_does_not_let_go(
+    cameras: Cameras, captures: list[Standin], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera that is gone from the configuration while its thread is held is watched on: only a restart frees it."""
+    monkeypatch.setattr(module, "LET_GO", 0.0)
+    captures[0].lets_go, captures[0].held = False, 42.0
+    await cameras.apply({"attic": ATTIC})
+
+    assert (list(cameras), cameras.stuck()) == (["attic"], {"porch": 42.0})
+
+
+async def test_stuck(cameras: Cameras, captures: list[Standin]) -> None:
+    """The cameras whose threads are held are told with for how long."""
+    assert cameras.stuck() == {}
+    captures[1].held = 20.0
+
+    assert cameras.stuck() == {"attic": 20.0}
+
+
+async def test_stopped_while_it_is_opened_again(cameras: Cameras, captures: list[Standin]) -> None:
+    """A camera that is stopped while its thread is waited for is not started any more."""
+    captures[0].lets_go = False
+    reopening = asyncio.create_task(cameras.apply({"porch": ATTIC, "attic": ATTIC}))
+    await turns()
+    cameras["porch"].stop()
+    captures[0].lets_go = True
+    await reopening
+
+    assert names(captures) == ["porch", "attic"]
+
+
+async def test_renditions_follow_the_quality(cameras: Cameras) -> None:
+    """What is made of a camera's frames has the quality of the new configuration too."""
+    with cameras["porch"].watch(Look(640)):
+        (made,) = cameras["porch"]._renditions.values()
+        assert made.quality == PORCH.quality
+        await cameras.apply({"porch": CameraConfig(source="pattern", quality=20), "attic": ATTIC})
+
+        assert made.quality == 20
+
+
+async def test_removed_and_added_again(cameras: Cameras, captures: list[Standin]) -> None:
+    """A camera that comes back after a reload without it is a new one, and works."""
+    await cameras.apply({"attic": ATTIC})
+    await cameras.apply({"attic": ATTIC, "porch": PORCH})
+    captures[-1].give()
+
+    assert not cameras["porch"].ring.closed
+    assert await cameras["porch"].ring.next(0, soon()) is not None
+
+
+async def test_a_card_while_it_opens(captures: list[Standin], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera that takes long to open has a card shown; one that is stopped before has not."""
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    patient, stopped = (Camera(name, PORCH, asyncio.get_running_loop()) for name in ("patient", "stopped"))
+    patient.start()
+    stopped.start()
+    stopped.stop()
+    assert patient._starting is not None
+    await patient._starting
+
+    assert [capture.asked for capture in captures] == [["start", "announce"], ["start", "stop"]]
+
+
+async def test_picture(cameras: Cameras, captures: list[Standin]) -> None:
+    """The newest picture is given at once, and one later than a frame or a moment when it comes."""
+    porch = cameras["porch"]
+    captures[0].give()
+    newest = porch.ring.newest
+    assert newest is not None
+    assert await porch.picture(Look(), 0, 0.0, soon()) is newest
+    later = asyncio.create_task(porch.picture(Look(), newest.seq, newest.taken, soon()))
+    await asyncio.sleep(0)
+    assert not later.done()
+    captures[0].give()
+
+    assert (await later) is porch.ring.newest
+
+
+async def test_no_picture_of_a_camera_that_was_lost(cameras: Cameras, captures: list[Standin]) -> None:
+    """Neither a card nor the last picture from before an outage is given; at the deadline there is none."""
+    captures[0].give()
+    captures[0].status = Status(State.LOST, time())
+
+    assert await cameras["porch"].picture(Look(), 0, 0.0, asyncio.get_running_loop().time()) is None
+
+
+def test_audience() -> None:
+    """A camera counts who watches and who ever did, and adds up what all of them were sent."""
+    audience = Audience()
+    with audience.seat() as first, audience.seat() as second:
+        first.frames, first.bytes, second.frames, second.skipped = 5, 500, 7, 2
+        assert (len(audience), audience.visits) == (2, 2)
+        assert audience.total() == Tally(12, 2, 500)
+
+    assert (len(audience), audience.visits) == (0, 2)
+    assert audience.total() == Tally(12, 2, 500)
