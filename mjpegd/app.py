@@ -6,6 +6,7 @@ import os
 import resource
 import secrets
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -55,7 +56,7 @@ class App:
         self._flood = flood
         self._notifier = Notifier(environment)
         self._watchdog = watchdog_interval(environment, os.getpid())
-        self._inherited = inherited_sockets(environment, os.getpid())
+        self._inherited = _inherited(environment)
         self._signer = Signer(_secret(config, environment))
         self._shares = Shares(_state(config, environment), self._signer)
         self._log = log.get()
@@ -110,7 +111,7 @@ class App:
         except Exception:  # noqa: BLE001  (a bug costs this reload, not the next)
             self._log.exception("reading the configuration failed: this is a bug in mjpegd")
             return Reload(time(), ("internal error, see the log",))
-        late = tuple(_late(site.config, config))
+        late = tuple(_late(self._config, config))
         await self._commit(config, site, server)
         self._log.info("configuration reloaded", cameras=len(config.camera), keys=len(config.key))
         if late:
@@ -131,6 +132,13 @@ class App:
             self._log.info("opening camera", camera=name, source=mask(camera.config.source))
 
 
+def _inherited(environment: Mapping[str, str]) -> list[socket.socket]:
+    try:
+        return inherited_sockets(environment, os.getpid())
+    except OSError as error:
+        raise ConfigError([f"socket activation: LISTEN_FDS names what is no socket: {error.strerror}"]) from None
+
+
 def _state(config: Config, environment: Mapping[str, str]) -> Path:
     return state.folder(config.server.state, environment, root=os.geteuid() == 0)
 
@@ -145,7 +153,7 @@ def _secret(config: Config, environment: Mapping[str, str]) -> bytes:
 
 
 def _late(before: Config, after: Config) -> Iterator[str]:
-    """The keys that differ and wait for a restart."""
+    """The keys that differ from those it was started with, and wait for a restart."""
     for section, key in AT_RESTART:
         old, new = getattr(before, section), getattr(after, section)
         if (old != new) if key is None else getattr(old, key) != getattr(new, key):

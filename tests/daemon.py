@@ -1,11 +1,15 @@
 """A real mjpegd in a process of its own, as the system tests use it."""
 
 import atexit
+import contextlib
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -38,7 +42,8 @@ def surroundings() -> dict[str, str]:
 class Daemon:
     """Starts `python -m mjpegd run` on a free port; leaving the `with` block stops it and checks that all was well.
 
-    `config` None leaves it to mjpegd to find a file; `program` is how it is called.
+    `config` None leaves it to mjpegd to find a file, a value None in `sets` leaves a key to that file; `program` is how
+    it is called, `pass_fds` what it inherits. `key` is brought along by `get` and all that follows from it.
     """
 
     def __init__(
@@ -50,17 +55,24 @@ class Daemon:
         preload: Path | None = None,
         program: Sequence[str | Path] = RUN,
         folder: Path | None = None,
+        pass_fds: Sequence[int] = (),
+        key: str = "",
     ) -> None:
         values = {"server.port": 0, "log.format": "json", "log.level": "debug", **(sets or {})}
-        settings = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+        settings = [
+            word for name, value in values.items() if value is not None for word in ("--set", f"{name}={value}")
+        ]
         files = [] if config is None else ["--config", str(config)]
         self._command = [*program, *files, *settings]
         self._folder = folder
+        self._pass_fds = pass_fds
+        self._key = key
         self._environment = {**surroundings(), **(environment or {})}
         if preload is not None:
             self._environment["LD_PRELOAD"] = str(preload)
         self.log: list[JsonDict] = []
         self.raw_log: list[str] = []
+        self.scheme = "http"
         self.port = 0
         self._deaf = False
         self.process: subprocess.Popen[str]
@@ -73,15 +85,17 @@ class Daemon:
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
+            pass_fds=self._pass_fds,
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         try:
-            page = self.wait_log("mjpegd listens")["page"]
+            line = self.wait_log("mjpegd listens")
         except AssertionError:
             self.process.kill()
             raise
-        self.port = int(page.rsplit(":", 1)[1].strip("/"))
+        self.scheme, _, where = str(line.get("page") or line["socket"]).partition(":")
+        self.port = 0 if self.scheme == "unix" else int(where.rsplit(":", 1)[1].strip("/"))
         return self
 
     def __exit__(
@@ -100,8 +114,8 @@ class Daemon:
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:PORT`."""
-        return f"http://127.0.0.1:{self.port}"
+        """`http://127.0.0.1:PORT`, or https where that is spoken."""
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def read_no_more(self) -> None:
         """Close our end of the log with its next line: whatever the daemon writes after it fails."""
@@ -118,13 +132,21 @@ class Daemon:
         self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET"
     ) -> tuple[http.client.HTTPResponse, bytes]:
         """One finite request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10 * SECONDS)
+        connection = self._connection()
+        ours = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         try:
-            connection.request(method, path, headers=dict(headers or {}))
+            connection.request(method, path, headers={**ours, **(headers or {})})
             response = connection.getresponse()
             return response, response.read()
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.scheme == "https":
+            return http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=10 * SECONDS, context=trusting_everybody()
+            )
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10 * SECONDS)
 
     def json(self, path: str) -> JsonDict:
         """A JSON answer, whatever its status."""
@@ -151,6 +173,17 @@ class Daemon:
         wait_for(lambda: bool(found()), within, f"the log line {event!r}")
         return found()[0]
 
+    def reload(self) -> JsonDict:
+        """Send SIGHUP, wait until it was taken or refused, and return the line of the log that says so."""
+        before = len(self._reloads())
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(self._reloads()) > before, 15, "the reload")
+        return self._reloads()[before]
+
+    def _reloads(self) -> list[JsonDict]:
+        told = ("configuration reloaded", "reload refused, nothing changed")
+        return [line for line in self.log if line["event"] in told]
+
     def _read_log(self) -> None:
         assert self.process.stderr is not None
         with self.process.stderr as lines:
@@ -169,6 +202,22 @@ def wait_for(condition: Any, within: float, what: str) -> float:
         assert time.monotonic() - began < within * SECONDS, f"waited {within * SECONDS:g} s for {what}"
         time.sleep(0.02)
     return time.monotonic() - began
+
+
+def trusting_everybody() -> ssl.SSLContext:
+    """A context for clients that take any certificate: the tests' own are signed by nobody."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def free_port() -> int:
+    """A port that nobody listens on, below those that the kernel gives to clients: nobody takes it by chance."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            return port
 
 
 def cli(
@@ -195,3 +244,9 @@ def pattern(width: int = 320, height: int = 240, fps: float = 30, **more: object
 def join(*layers: Mapping[str, object]) -> dict[str, object]:
     """Several `sets` in one."""
     return {key: value for layer in layers for key, value in layer.items()}
+
+
+def write_config(file: Path, *layers: Mapping[str, object]) -> Path:
+    """Write `sets` as a configuration file; written over an old one, it is what a reload finds."""
+    file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in join(*layers).items()))
+    return file

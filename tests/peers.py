@@ -11,7 +11,7 @@ from typing import NoReturn, Self
 
 import pytest
 
-from tests.daemon import SECONDS, wait_for
+from tests.daemon import SECONDS, free_port, wait_for
 
 REQUIRE = "TEST_REQUIRE_PEERS"
 """Set to 1, a missing peer fails its tests instead of skipping them."""
@@ -36,39 +36,24 @@ def run(*command: str, within: float = 30) -> subprocess.CompletedProcess[bytes]
     return subprocess.run(command, capture_output=True, timeout=within * SECONDS, check=False)
 
 
-class Nginx:
-    """A real nginx in front of one port, with its defaults: `/` and `/cams/` both lead there."""
+class Proxy:
+    """A proxy that listens on a port of loopback for as long as the block lasts."""
 
-    def __init__(self, folder: Path, upstream: int, *directives: str) -> None:
-        self._program = peer("nginx", "nginx-light")
-        self._config = folder / "nginx.conf"
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
-        paths = {kind: folder / kind for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")}
-        self._config.write_text(
-            f"""
-            daemon off;
-            user {pwd.getpwuid(os.getuid()).pw_name};
-            pid {folder}/nginx.pid;
-            events {{}}
-            http {{
-                access_log off;
-                {"".join(f"{kind}_temp_path {path};" for kind, path in paths.items())}
-                server {{
-                    listen 127.0.0.1:{self.port};
-                    {"".join(directives)}
-                    location / {{ proxy_pass http://127.0.0.1:{upstream}; }}
-                    location /cams/ {{ proxy_pass http://127.0.0.1:{upstream}/; }}
-                }}
-            }}
-            """
-        )
-        self._log = folder / "nginx.log"
+    def __init__(self, port: int, log: Path, *command: str | Path) -> None:
+        self.port = port
+        self._log = log
+        self._command = command
         self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen([self._program, "-e", str(self._log), "-c", str(self._config)])
-        wait_for(self._answers, 10, "nginx to listen")
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        try:
+            wait_for(self._answers, 10, "the proxy to listen")
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
         return self
 
     def __exit__(
@@ -89,3 +74,45 @@ class Nginx:
         except ConnectionRefusedError:
             return False
         return True
+
+
+def nginx(folder: Path, port: int, site: str) -> Proxy:
+    """A real nginx with its defaults, and `site` in a file that its configuration includes."""
+    program, config, log = peer("nginx", "nginx-light"), folder / "nginx.conf", folder / "nginx.log"
+    (folder / "site.conf").write_text(site)
+    paths = {kind: folder / kind for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")}
+    config.write_text(
+        f"""
+        daemon off;
+        user {pwd.getpwuid(os.getuid()).pw_name};
+        pid {folder}/nginx.pid;
+        events {{}}
+        http {{
+            access_log off;
+            {"".join(f"{kind}_temp_path {path};" for kind, path in paths.items())}
+            include {folder}/site.conf;
+        }}
+        """
+    )
+    return Proxy(port, log, program, "-e", "stderr", "-c", config)
+
+
+def nginx_in_front(folder: Path, upstream: int, *directives: str) -> Proxy:
+    """An nginx in front of one port, with nothing but proxy_pass: `/` and `/cams/` both lead there."""
+    port = free_port()
+    site = f"""
+        server {{
+            listen 127.0.0.1:{port};
+            {"".join(directives)}
+            location / {{ proxy_pass http://127.0.0.1:{upstream}; }}
+            location /cams/ {{ proxy_pass http://127.0.0.1:{upstream}/; }}
+        }}
+        """
+    return nginx(folder, port, site)
+
+
+def haproxy(folder: Path, port: int, config: str) -> Proxy:
+    """A real HAProxy with just this configuration."""
+    program, file = peer("haproxy", "haproxy"), folder / "haproxy.cfg"
+    file.write_text(config)
+    return Proxy(port, folder / "haproxy.log", program, "-db", "-f", file)

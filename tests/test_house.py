@@ -53,7 +53,7 @@ PRIVILEGES = {
         *("ring", "rendition", "camera", "access.guard", "supervisor", "app"),
         *(f"http.{name}" for name in ("connection", "live", "server", "snapshot", "tcp")),
     ),
-    "socket": ("systemd", "http.tcp", "http.server"),
+    "socket": ("systemd", "http.tcp", "http.server", "app"),
     "ssl": ("http.tls", "http.server"),
     "threading": (
         *("log", "ring", "capture", "app", "probe"),

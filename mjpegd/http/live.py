@@ -22,6 +22,8 @@ from mjpegd.wire.conditional import http_date
 from mjpegd.wire.http import render_head
 from mjpegd.wire.multipart import CONTENT_TYPE, Pieces
 
+HOPELESS = 2.0
+"""Seconds that a frame may be under way before nobody waits for its end."""
 PROBES = 2
 PROBE_AFTER = 0.1
 """How often a frame is sent once more to a client whose FIN came, and the seconds between."""
@@ -134,8 +136,10 @@ class Viewer:
             self._log.info(text, seconds=lasted, frames=tally.frames, skipped=tally.skipped)
 
     def dismiss(self, reason: str) -> None:
-        """End it from outside, in order: behind the frame that is under way, if that gets through."""
+        """End it from outside, in order: behind the frame that is under way; at once if that does not get through."""
         self._dismissed = reason
+        if self.waiting() > HOPELESS:
+            tcp.reset(self._writer)
         self._attention.set()
 
     def waiting(self) -> float:

@@ -86,7 +86,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
     """Cut a connection with RST: a plain close would leave the kernel holding what the peer does not take."""
     if not writer.transport.is_closing():
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-        writer.transport.abort()
+    writer.transport.abort()  # also one that is closing: TLS waits for the peer's word
 
 
 def peer(writer: asyncio.StreamWriter) -> tuple[str, str]:

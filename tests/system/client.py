@@ -3,23 +3,36 @@
 import json
 import re
 import socket
+import ssl
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from time import monotonic
+from http.client import HTTPConnection
+from time import monotonic, time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
+from urllib.parse import urlsplit
 
 import cv2
 import h11
 import numpy
 
 from tests.daemon import SECONDS, Daemon, JsonDict, wait_for
+from tests.system.reference import Go2rtc, Picture
 
 BOUNDARY = b"\r\n--mjpegdframe"
 OPENING = b"--mjpegdframe\r\n"
 ADVANCE = b"Content-Type: image/jpeg\r\n\r\n"
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
+END = BOUNDARY + b"--\r\n"
+
+
+class Listening(Protocol):
+    """A daemon, or a proxy in front of it."""
+
+    @property
+    def port(self) -> int:
+        """Where on loopback."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +80,29 @@ class Part:
 
 
 class Client:
-    """One connection. Use it as a context manager: it is closed at the end however the test ended."""
+    """One connection. Use it as a context manager: it is closed at the end however the test ended.
 
-    def __init__(self, daemon: Daemon, *, receive_buffer: int = 0, patience: float = 10.0) -> None:
+    `source` is the address it comes from, any of 127.0.0.0/8; with `tls` it is encrypted.
+    """
+
+    def __init__(
+        self,
+        daemon: Listening,
+        *,
+        receive_buffer: int = 0,
+        patience: float = 10.0,
+        source: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(patience * SECONDS)
         try:
+            self.socket.bind((source, 0))
             self.socket.connect(("127.0.0.1", daemon.port))
+            if tls is not None:
+                self.socket = tls.wrap_socket(self.socket)
         except OSError:
             self.socket.close()
             raise
@@ -120,9 +147,11 @@ class Client:
             self._receive()
         return self._take(found + len(mark))
 
-    def read_all(self) -> bytes:
-        """Everything up to the end of the connection; fails on RST."""
+    def read_all(self, within: float = 10.0) -> bytes:
+        """Everything up to the end of the connection; fails on RST, and if that does not come in time."""
+        deadline = monotonic() + within * SECONDS
         while chunk := self.socket.recv(65536):
+            assert monotonic() < deadline, f"no end within {within * SECONDS:g} s"
             self.buffer += chunk
         return self._take(len(self.buffer))
 
@@ -201,11 +230,45 @@ def request(path: str, headers: Mapping[str, str] | None = None, *, method: str 
 
 
 def fetch(
-    daemon: Daemon, path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET", version: str = "1.1"
+    daemon: Listening,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    method: str = "GET",
+    version: str = "1.1",
+    source: str = "",
 ) -> Answer:
     """One finite request on a connection of its own."""
-    with Client(daemon) as client:
+    with Client(daemon, source=source) as client:
         return client.get(path, headers, method=method, version=version).answer(method)
+
+
+def read_through(url: str, count: int, source: str = "") -> list[tuple[float, Picture]]:
+    """So many parts of a stream behind a proxy, each with the time of day at which it came."""
+    where = urlsplit(url)
+    connection = HTTPConnection(where.netloc, timeout=10 * SECONDS, source_address=(source, 0))
+    try:
+        connection.request("GET", where.path)
+        response = connection.getresponse()
+        assert response.status == 200
+        parser, pictures = Go2rtc("mjpegdframe"), list[tuple[float, Picture]]()
+        while len(pictures) < count:
+            data = response.read1(1 << 16)
+            assert data, "the stream ended"
+            pictures += [(time(), picture) for picture in parser.feed(data)]
+        return pictures
+    finally:
+        connection.close()
+
+
+def last_picture(wire: bytes | bytearray) -> bytes:
+    """The body of the last part of a stream of the default profile, which must have ended in order."""
+    assert wire.endswith(END), wire[-100:]
+    head, _, picture = bytes(wire).removesuffix(END).rpartition(b"\r\n\r\n" + SOI)
+    assert head
+    length = int(head.rpartition(b"Content-Length: ")[2].split(b"\r\n")[0])
+    assert length == len(SOI + picture)
+    return SOI + picture
 
 
 def is_whole(jpeg: bytes) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import sleep
 
+import cv2
+import numpy
 import pytest
 
 from tests.daemon import Daemon
@@ -16,6 +18,16 @@ def camera(fakecam: Path, camera_frames: Path, tmp_path: Path) -> Camera:
     control = tmp_path / "camera-control"
     control.mkdir()
     return Camera(fakecam, camera_frames, control)
+
+
+@pytest.fixture(scope="session")
+def small_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of ten JPEGs of 80x60 for the camera, of about 3 KB: many fit into any buffer on the way."""
+    folder = tmp_path_factory.mktemp("small")
+    noise = numpy.random.default_rng(1)
+    for number in range(10):
+        cv2.imwrite(str(folder / f"{number:03}.jpg"), noise.integers(0, 256, (60, 80, 3), numpy.uint8))
+    return folder
 
 
 @pytest.fixture

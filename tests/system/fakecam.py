@@ -65,7 +65,7 @@ class Camera:
 
     @contextmanager
     def doing(self, what: str) -> Iterator[None]:
-        """`stall` or `corrupt` for as long as the block lasts."""
+        """`stall`, `corrupt` or `wedge` for as long as the block lasts."""
         (self.control / what).touch()
         try:
             yield

@@ -12,7 +12,7 @@ import pytest
 
 from tests.chromium import Chromium
 from tests.daemon import Daemon, pattern, wait_for
-from tests.peers import Nginx
+from tests.peers import nginx_in_front
 from tests.system.client import decode, wait_viewers
 from tests.system.fakecam import HEIGHT, WIDTH, Camera
 
@@ -100,7 +100,7 @@ def test_the_page_shows_a_moving_picture(browser: Chromium, daemon: Daemon) -> N
 
 def test_the_page_works_behind_a_location_of_nginx(browser: Chromium, daemon: Daemon, tmp_path: Path) -> None:
     """Under `/cams/` of an nginx with its defaults the page finds everything, and its picture moves."""
-    with Nginx(tmp_path, daemon.port) as nginx:
+    with nginx_in_front(tmp_path, daemon.port) as nginx:
         browser.open(f"{nginx.url}/cams/")
         assert_moving(browser)
         browser.open("about:blank")

@@ -17,7 +17,7 @@ from tests.daemon import SECONDS, Daemon, cli, join, pattern
 from tests.system.client import fetch, is_whole, size
 from tests.system.fakecam import HEIGHT, WIDTH, Camera, read_stamp, unstamped
 
-COMMANDS = ("run", "check", "config", "probe", "snapshot")
+COMMANDS = ("run", "check", "config", "probe", "snapshot", "key", "share", "print-config")
 BLANK = ("--config", os.devnull)
 SMALL = [word for key, value in pattern().items() for word in ("--set", f"{key}={value}")]
 GUARDED = "rtsp://user:hunter2@127.0.0.1:1/"
@@ -380,7 +380,7 @@ def test_a_file_that_cannot_be_written_is_exit_code_2(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_listening_everywhere_prints_an_address_to_click(host: str) -> None:
     """With every address listened on the log names the loopback one, which works."""
-    with Daemon(join(pattern(), {"server.host": host})) as daemon:
+    with Daemon(join(pattern(), {"server.host": host, "auth.anonymous": "view"})) as daemon:
         page = daemon.wait_log("mjpegd listens")["page"]
         assert page.startswith("http://127.0.0.1:" if host == "0.0.0.0" else "http://[::1]:")
         family = socket.AF_INET if host == "0.0.0.0" else socket.AF_INET6

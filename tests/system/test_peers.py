@@ -9,16 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from time import time
-from urllib.parse import urlsplit
 
 import cv2
 import pytest
 
 from tests.daemon import SECONDS, Daemon, pattern, wait_for
-from tests.peers import Nginx, missing, peer, run
-from tests.system.client import decode
-from tests.system.reference import Go2rtc, Picture
+from tests.peers import missing, nginx_in_front, peer, run
+from tests.system.client import decode, read_through
+from tests.system.reference import Go2rtc
 
 WIDTH, HEIGHT = 320, 240
 I420 = WIDTH * HEIGHT * 3 // 2
@@ -194,24 +192,6 @@ def test_curl_fetches_a_picture_only_once(still: Daemon, tmp_path: Path, same: t
 # nginx
 
 
-def read_through(url: str, count: int) -> list[tuple[float, Picture]]:
-    """So many parts of a stream, each with the time of day at which it came."""
-    where = urlsplit(url)
-    connection = http.client.HTTPConnection(where.netloc, timeout=10 * SECONDS)
-    try:
-        connection.request("GET", where.path)
-        response = connection.getresponse()
-        assert response.status == 200
-        parser, pictures = Go2rtc("mjpegdframe"), list[tuple[float, Picture]]()
-        while len(pictures) < count:
-            data = response.read1(1 << 16)
-            assert data, "the stream ended"
-            pictures += [(time(), picture) for picture in parser.feed(data)]
-        return pictures
-    finally:
-        connection.close()
-
-
 @pytest.mark.parametrize(
     ("path", "directives", "width", "height"),
     [
@@ -224,7 +204,7 @@ def read_through(url: str, count: int) -> list[tuple[float, Picture]]:
 )
 def test_nginx_passes_frames_on_one_by_one(tmp_path: Path, path: str, directives: str, width: int, height: int) -> None:
     """With nothing but proxy_pass nginx keeps no picture back, large or small: they come in step and fresh."""
-    with Daemon(pattern(width, height, fps=2.5)) as daemon, Nginx(tmp_path, daemon.port, directives) as nginx:
+    with Daemon(pattern(width, height, fps=2.5)) as daemon, nginx_in_front(tmp_path, daemon.port, directives) as nginx:
         daemon.wait_state("live")
         parts = read_through(nginx.url + path, 7)[1:]
     ages = [came - float(picture.headers["x-timestamp"]) for came, picture in parts]
@@ -235,7 +215,7 @@ def test_nginx_passes_frames_on_one_by_one(tmp_path: Path, path: str, directives
 
 def test_nginx_serves_pictures_and_the_page(daemon: Daemon, tmp_path: Path) -> None:
     """Under a location of its own the page, its neighbours and a snapshot with its 304 come through as they are."""
-    with Nginx(tmp_path, daemon.port) as nginx:
+    with nginx_in_front(tmp_path, daemon.port) as nginx:
         connection = http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=10 * SECONDS)
         try:
             fetched = {}

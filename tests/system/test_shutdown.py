@@ -8,23 +8,12 @@ import time
 import pytest
 
 from tests.daemon import SECONDS, Daemon, cli, join, pattern
-from tests.system.client import EOI, SOI, Client, events, is_whole, request, wait_viewers
+from tests.system.client import END, EOI, SOI, Client, events, is_whole, last_picture, request, wait_viewers
 from tests.system.crowd import Crowd
 from tests.system.fakecam import Camera
 
-END = b"\r\n--mjpegdframe--\r\n"
 LIMIT = 1.0
 """Seconds the end may take, by the specification."""
-
-
-def last_picture(wire: bytes | bytearray) -> bytes:
-    """The body of the last part of a stream of the default profile."""
-    assert wire.endswith(END), wire[-100:]
-    head, _, picture = bytes(wire).removesuffix(END).rpartition(b"\r\n\r\n" + SOI)
-    assert head
-    length = int(head.rpartition(b"Content-Length: ")[2].split(b"\r\n")[0])
-    assert length == len(SOI + picture)
-    return SOI + picture
 
 
 def stalled_viewer(daemon: Daemon) -> Client:
