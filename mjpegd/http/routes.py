@@ -13,7 +13,7 @@ from typing import Any
 
 from mjpegd.access.caller import Caller
 from mjpegd.errors import HttpError
-from mjpegd.http import login, metrics, query, status
+from mjpegd.http import login, query, status
 from mjpegd.http.aliases import translate
 from mjpegd.http.cors import PREFLIGHT
 from mjpegd.http.response import Play, Response, json_response
@@ -101,6 +101,8 @@ async def _state(visit: Visit) -> Answer:
 
 
 async def _metrics(visit: Visit) -> Answer:
+    from mjpegd.http import metrics  # 4 MB that a daemon without Prometheus does not need
+
     return Response(200, metrics.render(visit), metrics.CONTENT_TYPE, {"Cache-Control": "no-store"})
 
 
