@@ -30,7 +30,7 @@ types: $(VENV)/test-installed ## mypy, strict, tests included
 
 cover: $(VENV)/test-installed ## the tests, with line coverage of mjpegd/ (ARGS="-k name" chooses)
 	rm -f .coverage .coverage.*
-	PYTHONASYNCIODEBUG=0 $(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 

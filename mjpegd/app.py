@@ -96,9 +96,13 @@ class App:
             await wanted.wait()
             wanted.clear()
             self._notifier.tell(RELOADING=1, MONOTONIC_USEC=monotonic_ns() // 1000)
-            site.reload = await self._reload(site, server)
+            try:
+                site.reload = await self._reload(site, server)
+            except Exception:  # noqa: BLE001  (a bug costs this reload, not the next)
+                self._log.exception("the reload broke down: this is a bug in mjpegd")
+                site.reload = Reload(time(), ("internal error, see the log",))
             for problem in site.reload.problems:
-                self._log.error("reload refused, nothing changed", problem=problem)
+                self._log.error("reload refused", problem=problem)
             self._notifier.tell(READY=1)
 
     async def _reload(self, site: Site, server: Server) -> Reload:
@@ -108,9 +112,6 @@ class App:
             server.prepare(config)
         except ConfigError as error:
             return Reload(time(), tuple(error.problems))
-        except Exception:  # noqa: BLE001  (a bug costs this reload, not the next)
-            self._log.exception("reading the configuration failed: this is a bug in mjpegd")
-            return Reload(time(), ("internal error, see the log",))
         late = tuple(_late(self._config, config))
         await self._commit(config, site, server)
         self._log.info("configuration reloaded", cameras=len(config.camera), keys=len(config.key))
@@ -134,9 +135,13 @@ class App:
 
 def _inherited(environment: Mapping[str, str]) -> list[socket.socket]:
     try:
-        return inherited_sockets(environment, os.getpid())
+        inherited = inherited_sockets(environment, os.getpid())
+        listening = [each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for each in inherited]
     except OSError as error:
         raise ConfigError([f"socket activation: LISTEN_FDS names what is no socket: {error.strerror}"]) from None
+    if not all(listening):
+        raise ConfigError(["socket activation: one of the sockets does not listen: only ListenStream= is of use here"])
+    return inherited
 
 
 def _state(config: Config, environment: Mapping[str, str]) -> Path:

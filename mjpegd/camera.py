@@ -2,13 +2,14 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from time import time
 
 from mjpegd import log
-from mjpegd.capture import Capture, State
+from mjpegd.capture import Capture, State, Status
 from mjpegd.config.schema import CameraConfig
 from mjpegd.frame import Frame
 from mjpegd.rendition import Look, Rendition
@@ -93,15 +94,26 @@ class Camera:
         self.capture.start()
         self._starting = self._loop.create_task(self._announce_starting(), name=f"starting-{self.name}")
 
+    @property
+    def holds_device(self) -> bool:
+        """Whether its source may keep another camera from a device: all but addresses."""
+        return "://" not in self.config.source
+
+    def pause(self) -> None:
+        """Ask the thread to end; the viewers stay, for `resume`."""
+        self.capture.stop()
+        self.capture.status = Status(State.STARTING, time(), "opening again")
+
     def resume(self, config: CameraConfig) -> None:
-        """Go on with another configuration behind a capture that was told to stop; the viewers stay."""
+        """Start, or go on with another configuration behind a capture that has ended or was left behind."""
         if self.ring.closed:
             return
-        before, self.config = self.capture, config
-        self.capture = Capture(self.name, config, self.ring.publish, self._ids)
-        self.capture.inherit(before)
-        for rendition in self._renditions.values():
-            rendition.quality = config.quality
+        if self.capture.stopped:
+            before, self.config = self.capture, config
+            self.capture = Capture(self.name, config, self.ring.publish, self._ids)
+            self.capture.inherit(before)
+            for rendition in self._renditions.values():
+                rendition.quality = config.quality
         self.start()
 
     @contextmanager
@@ -166,12 +178,21 @@ class Cameras(Mapping[str, Camera]):
         for camera in gone:
             camera.stop()
         for camera in changed:
-            camera.capture.stop()
-        await asyncio.gather(*(self._let_go(camera) for camera in (*gone, *changed)))
-        for camera in changed:
-            camera.resume(configs[camera.name])
-        for name in configs.keys() - before.keys():
-            self._cameras[name].start()
+            camera.pause()
+        added = [self._cameras[name] for name in configs if name not in before]
+        away = (*gone, *changed)
+        await asyncio.gather(
+            *(self._let_go(camera) for camera in gone),
+            *(self._begin(camera, configs[camera.name], away) for camera in (*changed, *added)),
+        )
+
+    async def _begin(self, camera: Camera, config: CameraConfig, away: Sequence[Camera]) -> None:
+        """Open a camera once its own thread has ended, and those that may hold a device which is to be its own."""
+        await asyncio.gather(*(self._let_go(other) for other in away if other is camera or other.holds_device))
+        try:
+            camera.resume(config)
+        except RuntimeError as error:  # no thread to be had
+            log.get(camera=camera.name).error("cannot open the camera", reason=str(error))
 
     def stuck(self) -> dict[str, float]:
         """Names and seconds of the threads that a call does not give back, those left behind by a reload included."""
@@ -181,11 +202,13 @@ class Cameras(Mapping[str, Camera]):
 
     async def _let_go(self, camera: Camera) -> None:
         """Wait until a stopped camera has let go of its device, so that the next one finds it free."""
-        deadline = self._loop.time() + LET_GO
-        while not camera.capture.join(0):
+        deadline, capture = self._loop.time() + LET_GO, camera.capture
+        while capture is camera.capture and not capture.join(0):
             if self._loop.time() > deadline:
+                if (camera.name, capture) in self._left:
+                    return
                 log.get(camera=camera.name).warning("the source did not let go in time: left behind")
-                self._left.append((camera.name, camera.capture))
+                self._left.append((camera.name, capture))
                 return
             await asyncio.sleep(LOOK_EVERY)
 

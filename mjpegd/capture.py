@@ -123,7 +123,7 @@ class Capture:
         self._stop = Lifeline()
         self._backoff = Backoff(config.retry_min, config.retry_max)
         self._live_from = self._last_good = self._review_at = 0.0
-        self._slow = self._stopped = False
+        self._slow = self.stopped = False
         self._log = log.get(camera=name)
         self._thread = threading.Thread(target=self._run, name=f"capture-{name}", daemon=True)
 
@@ -132,20 +132,25 @@ class Capture:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; `join` waits for it."""
-        self._stopped = True
+        """Ask the thread to end; `join` waits for it. Nothing of it is shown from now on."""
+        self.stopped = True
         self._stop.set()
 
     def join(self, timeout: float) -> bool:
         """Wait for the end; False if a library call still holds the thread (it is a daemon: it ends with us)."""
+        if self._thread.ident is None:
+            return True
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def stuck(self) -> float:
-        """Seconds for which the thread has been held by a call that should have come back; 0 while it gets on."""
+        """Seconds for which the thread has been dead, or held by a call that never comes back; 0 while it gets on."""
         grace = RESOLVING if "://" in self._spec else GRACE
         patience = self._config.open_timeout + self._config.stale_after + grace
         silent = self._stop.silent()
+        ended = self._thread.ident is not None and not self._thread.is_alive()
+        if ended:
+            return 0.0 if self.stopped else silent
         return silent if silent > patience and self._thread.is_alive() else 0.0
 
     def inherit(self, before: "Capture") -> None:
@@ -166,9 +171,10 @@ class Capture:
                 error = self._session()
                 if error is not None:
                     self._fail(error)
+                self._rest()
             except Exception:  # noqa: BLE001  (whatever it is, the camera is tried again)
                 self._log.exception("capture broke down: this is a bug in mjpegd")
-            self._rest()
+                self._stop.wait(SLICE)
 
     def _session(self) -> SourceError | None:
         """From open to stop or to the failure that is returned."""
@@ -201,6 +207,8 @@ class Capture:
             frame = self._frame(grab)
         except BrokenPicture as error:
             self._note_broken(error)
+            return
+        if self.stopped:
             return
         self._note_good(frame)
         self._show(frame)
@@ -278,7 +286,7 @@ class Capture:
     def _fail(self, error: SourceError) -> None:
         """Leave `live` with a reason: in the log, in the status and in the picture; once until something changes."""
         state = State.STALE if isinstance(error, SourceStalled) else State.LOST
-        if self._stopped:
+        if self.stopped:
             return
         old, reason = self.status, mask(str(error))
         if (old.state, old.reason) == (state, reason):
@@ -290,7 +298,7 @@ class Capture:
 
     def _show(self, frame: Frame) -> None:
         """Publish, unless another capture has this one's place by now: it was stuck, was left behind, and came back."""
-        if not self._stopped:
+        if not self.stopped:
             self._publish(frame)
 
     def _card(self, reason: str) -> Frame:

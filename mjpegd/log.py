@@ -1,8 +1,8 @@
 """structlog, set up once: readable on a terminal, levels for journald under systemd, JSON elsewhere.
 
 A camera's lines carry `camera`, a viewer's `viewer`; under systemd they are fields of the journal (`journalctl
-CAMERA=porch`). No line ever holds a query string or a source's password: whoever
-logs a URL passes it through `masking.mask`, and the last processor before the renderer does it again for every value.
+CAMERA=porch`). No line ever holds a query string or a source's password: whoever logs a URL passes it through
+`masking.mask`, and the last processor before the renderer does it again for every value.
 """
 
 import logging

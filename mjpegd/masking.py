@@ -22,8 +22,13 @@ _PARAMETER = re.compile(
 )
 
 
+_SHARED = re.compile(r"(?P<name>/s)/[\w-]{20,}\.[\w-]{16,}")
+"""The token of a share link."""
+
+
 def mask(text: str) -> str:
     """`text` with the password of every URL and the value of every secret-looking parameter masked."""
     text = _USERINFO.sub(rf"\g<scheme>\g<user>:{MASK}@", text)
     text = _IN_PATH.sub(rf"\g<name>={MASK}", text)
+    text = _SHARED.sub(rf"\g<name>/{MASK}", text)
     return _PARAMETER.sub(rf"\g<name>={MASK}", text)

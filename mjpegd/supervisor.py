@@ -48,6 +48,8 @@ class Supervisor:
         for name in stuck.keys() - self._stuck:
             consequence = "the watchdog is not fed any more" if self._watched else "only a restart helps"
             log.get(camera=name).error("capture thread stuck", seconds=round(stuck[name]), consequence=consequence)
+        for name in self._stuck - stuck.keys():
+            log.get(camera=name).warning("capture thread gets on again")
         self._stuck = frozenset(stuck)
 
     def _look_at_viewers(self) -> None:

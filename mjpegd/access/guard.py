@@ -59,12 +59,17 @@ class Guard:
             raise _too_many("too many requests from this address", wait)
         return caller
 
-    async def admit(self, request: Request, caller: Caller, scope: str | None, token: str | None = None) -> Principal:
+    async def admit(
+        self, request: Request, caller: Caller, scope: str | None, token: str | None = None, *, asks: bool = True
+    ) -> Principal:
         """Whose request it is: 401 without a key that is good, 403 where that key does not allow `scope`.
 
-        `token` is a share link's. A scope of None is anybody's, but a wrong key is refused there too.
+        `token` is a share link's. A scope of None is anybody's, but a wrong key is refused there too, unless nobody
+        `asks` for one.
         """
         self._refuse_foreign(request, caller)
+        if not asks:
+            return self._anybody
         principal = self._shared(token) if token is not None else await self._known(request, caller)
         if scope is not None and not principal.may(scope) and self._anybody.may(scope):
             return self._anybody  # a key opens no less than none

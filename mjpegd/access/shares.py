@@ -102,7 +102,7 @@ class Shares:
     def _entries(self) -> dict[str, tuple[Share, bool]]:
         """Every link that has not expired, by its id, and whether it was revoked; `ConfigError` if nobody knows."""
         try:
-            noted = msgspec.json.decode(self._file.read_bytes(), type=dict[str, _Entry])
+            noted = msgspec.json.decode(state.read(self._file), type=dict[str, _Entry])
         except FileNotFoundError:
             return {}
         except OSError as error:

@@ -15,6 +15,8 @@ from mjpegd.errors import ConfigError
 
 FILE = "secret"
 SECRET_BYTES = 32
+_MINE = os.O_CLOEXEC | os.O_NOFOLLOW
+"""The folder is the daemon's, and root comes by: a link that a daemon out of control left there leads it nowhere."""
 
 
 def folder(configured: str, environment: Mapping[str, str], *, root: bool) -> Path:
@@ -34,7 +36,7 @@ def secret(place: Path) -> bytes:
     try:
         if not (place / FILE).exists():
             write(place / FILE, secrets.token_bytes(SECRET_BYTES), replace=False)
-        kept = (place / FILE).read_bytes()
+        kept = read(place / FILE)
     except OSError as error:
         raise ConfigError([f"{place}: cannot keep the secret of share links: {error.strerror}"]) from None
     if len(kept) < SECRET_BYTES:
@@ -64,12 +66,21 @@ def write(path: Path, content: bytes, *, replace: bool = True) -> None:
 def opened(path: Path) -> Iterator[int]:
     """A file of ours, made if it is missing, that only its owner opens; for locks. Raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        descriptor = os.open(path, _MINE | os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         _give(descriptor, path.parent)
+    except FileExistsError:
+        descriptor = os.open(path, _MINE | os.O_RDWR)
+    try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def read(path: Path) -> bytes:
+    """What a file of ours holds. Raises `OSError`."""
+    with os.fdopen(os.open(path, _MINE | os.O_RDONLY), "rb") as file:
+        return file.read()
 
 
 def _give(descriptor: int, place: Path) -> None:

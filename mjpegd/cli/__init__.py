@@ -5,6 +5,8 @@ Exit codes: 0 well, 1 something was found wrong (a camera that gives nothing), 2
 """
 
 import argparse
+import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +20,13 @@ from mjpegd.masking import mask
 
 _EPILOG = f"""\
 Without --config the first of {" and ".join(map(str, SEARCH_PATH))} is read; without any file every
-key has its default. The environment (MJPEGD_SERVER__PORT=9090) and --set server.port=9090 win over the file.
+key has its default. A secrets.toml beside it, or the service's credentials, the environment
+(MJPEGD_SERVER__PORT=9090) and --set server.port=9090 win over the file, in that order.
 `mjpegd config --example` prints every key."""
+
+HIDDEN = "_MJPEGD_WORDS"
+"""The variable that hands our words over to ourselves, started again; the unit separator stands between them."""
+_SECRET = re.compile(r"(?:--set=)?\s*key\.[^.=]+\.secret\s*=")
 
 SHELVES = (serve, look, access, recipe)
 """Each adds its commands, in the order of the help."""
@@ -27,7 +34,8 @@ SHELVES = (serve, look, access, recipe)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = _parser().parse_args(_with_command(sys.argv[1:] if arguments is None else list(arguments)))
+    words = _own_words() if arguments is None else list(arguments)
+    options = _parser().parse_args(_with_command(words))
     try:
         code: int = options.command(options)
     except ConfigError as error:
@@ -40,6 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+def _own_words() -> list[str]:
+    """The words after our name. Everybody can read them in the list of processes, so with a secret among them we start
+    again as the same process, and they come through the environment, which is for the same user's eyes only (proc(5)).
+    """
+    hidden = os.environ.pop(HIDDEN, None)
+    if hidden is not None:
+        return hidden.split("\x1f")
+    words = sys.argv[1:]
+    if any(mask(word) != word or _SECRET.match(word) for word in words):
+        program = sys.orig_argv[: len(sys.orig_argv) - len(words)]
+        shown = [word for word in words[:1] if not word.startswith("-")]
+        os.execve(sys.executable, [*program, *shown], {**os.environ, HIDDEN: "\x1f".join(words)})  # noqa: S606  (us)
+    return words
 
 
 def _with_command(words: list[str]) -> list[str]:

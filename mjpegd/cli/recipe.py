@@ -22,11 +22,14 @@ def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
 
 
 def _print(options: argparse.Namespace) -> int:
-    print(fill(options.program, load_config(options), listen=options.listen, program=_program()), end="")
+    print(fill(options.program, load_config(options), listen=options.listen, program=_program(options)), end="")
     return OK
 
 
-def _program() -> str:
+def _program(options: argparse.Namespace) -> str:
     """How we were started, as a unit needs it: with the whole path."""
     started = Path(sys.argv[0]).absolute()
-    return f"{sys.executable} -m mjpegd" if started.name == "__main__.py" else str(started)
+    program = f"{sys.executable} -m mjpegd" if started.name == "__main__.py" else str(started)
+    settings = ["--config", str(options.config.absolute())] if options.config else []
+    settings += [word for item in options.sets for word in ("--set", item)]
+    return " ".join([program, "run", *(f'"{word}"' if " " in word else word for word in settings)]).replace("%", "%%")

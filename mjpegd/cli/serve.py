@@ -1,22 +1,13 @@
 """`run`, `check` and `config`: the daemon, and its configuration looked at."""
 
 import argparse
-import json
 import os
-import re
-import sys
-from collections.abc import Sequence
 from functools import partial
-from typing import NoReturn
 
 from mjpegd.cli.common import FOUND_WRONG, OK, Commands, load_config, log_as
 from mjpegd.config.describe import effective, example
+from mjpegd.config.load import find_file
 from mjpegd.errors import SourceError
-from mjpegd.masking import mask
-
-HIDDEN = "_MJPEGD_SETS"
-"""The variable that hands `--set`s over to ourselves, started again."""
-_SECRET = re.compile(r"\s*key\.[^.=]+\.secret\s*=")
 
 
 def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
@@ -37,25 +28,11 @@ def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from mjpegd import app
 
-    hidden = os.environ.pop(HIDDEN, None)
-    if hidden is not None:
-        options.sets = json.loads(hidden)
+    options.config = options.config or find_file()  # a file that is gone at a reload is an error, not a default
     read = partial(load_config, options, listening=True)
     config = read()
-    if hidden is None and any(mask(item) != item or _SECRET.match(item) for item in options.sets):
-        _start_again(options.sets)
     app.run(read, config, log_as(config), os.environ)
     return OK
-
-
-def _start_again(sets: Sequence[str]) -> NoReturn:
-    """Go on as the same process without any `--set` in its title, which everybody can read in the list of processes.
-
-    They go through the environment instead, which is for the same user's eyes only (proc(5)).
-    """
-    following = zip(sys.orig_argv, ["", *sys.orig_argv], strict=False)
-    words = [word for word, before in following if before != "--set" and not word.startswith("--set")]
-    os.execve(sys.executable, words, {**os.environ, HIDDEN: json.dumps(sets)})  # noqa: S606  (ourselves)
 
 
 def _config(options: argparse.Namespace) -> int:

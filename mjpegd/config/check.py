@@ -135,6 +135,11 @@ def _proxies(config: Config) -> Iterator[Problem]:
             yield ("server", "trusted_proxies"), f"must be addresses or networks as 10.0.0.0/8, or unix, not {text!r}"
 
 
+def _path(config: Config) -> Iterator[Problem]:
+    if config.server.host == "unix:":
+        yield ("server", "host"), "lacks a path: unix:/run/mjpegd/http.sock"
+
+
 def _hosts(config: Config) -> Iterator[Problem]:
     for text in config.server.allowed_hosts:
         if not _HOST.fullmatch(text):
@@ -173,7 +178,19 @@ def unreadable(file: str) -> str:
 
 
 Check = Callable[[Config], Iterator[Problem]]
-CHECKS: Sequence[Check] = (_retries, _usb, _secrets, _twins, _expiries, _key_cameras, _proxies, _hosts, _origins, _tls)
+CHECKS: Sequence[Check] = (
+    _retries,
+    _usb,
+    _secrets,
+    _twins,
+    _expiries,
+    _key_cameras,
+    _path,
+    _proxies,
+    _hosts,
+    _origins,
+    _tls,
+)
 LISTENING_CHECKS: Sequence[Check] = (_open_door, _tls_files)
 
 

@@ -15,13 +15,15 @@ PREFIX = "credential:"
 BESIDE = "secrets.toml"
 
 
-def files(environment: Mapping[str, str], configuration: Path | None) -> list[Path]:
-    """The credentials that are configuration, as far as they may be read."""
+def files(environment: Mapping[str, str], configuration: Path | None, *, listening: bool) -> list[Path]:
+    """The credentials that are configuration; without `listening` only those that may be read."""
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if folder:
         return sorted(Path(folder).glob("*.toml"))
     beside = configuration.with_name(BESIDE) if configuration is not None else None
-    return [beside] if beside is not None and beside != configuration and os.access(beside, os.R_OK) else []
+    if beside is None or beside == configuration or not os.path.lexists(beside):
+        return []
+    return [beside] if listening or os.access(beside, os.R_OK) else []
 
 
 def resolve(value: object, section: str, key: Key, environment: Mapping[str, str], *, listening: bool) -> object:

@@ -86,6 +86,7 @@ def example() -> str:
 _EXAMPLE_HEAD = """\
 # mjpegd.toml: every key with its default. Written by `mjpegd config --example`.
 #
+# What others must not read may stand in secrets.toml beside it, or in a credential of the service, in the same form.
 # A key may also come from the environment (MJPEGD_SERVER__PORT=9090, MJPEGD_CAMERA__PORCH__SOURCE=/dev/video0) or from
 # the command line (--set server.port=9090), which win over this file in that order.
 # One [camera.NAME] table for each camera; the first one is what /stream and /snapshot show."""

@@ -61,7 +61,11 @@ def load(
     environment = environment or {}
     layers = (
         *_file_entries(file, problems),
-        *(entry for each in credentials.files(environment, file) for entry in _file_entries(each, problems)),
+        *(
+            entry
+            for each in credentials.files(environment, file, listening=listening)
+            for entry in _file_entries(each, problems)
+        ),
         *_environment_entries(environment),
         *_set_entries(sets, problems),
     )

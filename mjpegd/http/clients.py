@@ -71,9 +71,9 @@ class Clients:
     def __len__(self) -> int:
         return len(self._viewers)
 
-    def has(self, address: str, tab: str) -> bool:
-        """Whether the stream of that tab is still on."""
-        return (group(address), tab) in self._tabs
+    def has(self, tab: str) -> bool:
+        """Whether the stream of that tab is still on, by whatever address it came."""
+        return any(name == tab for _, name in self._tabs)
 
     def find(self, number: str) -> Watcher | None:
         """The viewer of that number, if it still watches."""

@@ -15,6 +15,7 @@ from mjpegd.http.response import Play, Response, error_response
 from mjpegd.http.routes import answer as answer_to
 from mjpegd.http.routes import without_base
 from mjpegd.http.site import Site
+from mjpegd.masking import mask
 from mjpegd.wire.http import Request, RequestParser
 
 LINGER = 1.0
@@ -113,7 +114,7 @@ class Connection:
             return error_response(error)
         except Exception:
             logger = log.get(viewer=self._peer[1])
-            logger.exception("answering failed: this is a bug in mjpegd", path=request.path[:200])
+            logger.exception("answering failed: this is a bug in mjpegd", path=mask(request.path)[:200])
             return error_response(HttpError(500, "internal error, see the log of mjpegd"))
 
     def _wanted(self, request: Request) -> str:

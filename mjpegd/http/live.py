@@ -22,8 +22,8 @@ from mjpegd.wire.conditional import http_date
 from mjpegd.wire.http import render_head
 from mjpegd.wire.multipart import CONTENT_TYPE, Pieces
 
-HOPELESS = 2.0
-"""Seconds that a frame may be under way before nobody waits for its end."""
+HOPELESS, GOODBYE = 2.0, 5.0
+"""Seconds that a frame may be under way before nobody waits for its end; and the whole farewell at most."""
 PROBES = 2
 PROBE_AFTER = 0.1
 """How often a frame is sent once more to a client whose FIN came, and the seconds between."""
@@ -61,6 +61,7 @@ class Viewer:
         "_began",
         "_behind",
         "_camera",
+        "_deadline",
         "_dismissed",
         "_early",
         "_fps",
@@ -81,6 +82,7 @@ class Viewer:
         "_tally",
         "_transport",
         "_writer",
+        "_wrote",
         "asked",
         "number",
     )
@@ -101,7 +103,8 @@ class Viewer:
         self._probes = self._seq = self._shown = 0
         self._behind = tcp.behind(writer)
         self._dismissed, self._gone = "", False
-        self._began = self._sent = monotonic()
+        self._deadline: asyncio.TimerHandle | None = None
+        self._began = self._sent = self._wrote = monotonic()
         self._marked, self._fps = (self._began, 0), 0.0
 
     async def play(self, clients: Clients, config: Config, headers: Mapping[str, str]) -> None:
@@ -130,6 +133,8 @@ class Viewer:
             reason = "cut" if self._ring.closed else "left"
         finally:
             watcher.cancel()
+            if self._deadline is not None:
+                self._deadline.cancel()
             self._ring.leave(self)
             lasted, tally = round(monotonic() - self._began, 1), self._tally
             text = f"viewer {self._dismissed or reason}"
@@ -140,13 +145,15 @@ class Viewer:
         self._dismissed = reason
         if self.waiting() > HOPELESS:
             tcp.reset(self._writer)
+        elif self._deadline is None:
+            self._deadline = asyncio.get_running_loop().call_later(GOODBYE, tcp.reset, self._writer)
         self._attention.set()
 
     def waiting(self) -> float:
         """Seconds for which a frame has been under way to it; 0 if it keeps up, endless if its FIN has come."""
         if self._gone:
             return math.inf
-        return monotonic() - self._sent if self._behind() else 0.0
+        return monotonic() - self._wrote if self._behind() else 0.0
 
     def mark(self) -> None:
         """Note how far it has come: the rate is that between the last two marks."""
@@ -191,7 +198,7 @@ class Viewer:
             tally.bytes += len(part)
             self._frame, self._seq, self._shown = frame, frame.seq, ring.position
             self._interval = PROBE_AFTER if self._probes else self._early
-            self._sent = monotonic()
+            self._sent = self._wrote = monotonic()
         if self._behind() or transport.is_closing():
             self._attention.set()
         else:
@@ -222,6 +229,7 @@ class Viewer:
         self._interval = PROBE_AFTER if self._probes else self._heartbeat
 
     def _write(self, pieces: Pieces) -> None:
+        self._wrote = monotonic()
         self._writer.writelines(pieces)
         self._tally.bytes += sum(map(len, pieces))
 

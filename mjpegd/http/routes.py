@@ -28,21 +28,23 @@ Handler = Callable[[Visit], Awaitable[Answer]]
 
 EARLY_REPEAT = 0.1
 """Seconds after which a browser is sent a frame once more: WebKit draws the last one of a series late."""
-LONGEST_TAB = 64
-"""Characters that a page may call itself by."""
 
 VIEW, SNAPSHOT, ADMIN = "view", "snapshot", "admin"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A row: what it matches, who answers, what a key must allow (None: anybody may), and a sentence for the README."""
+    """A row: what it matches, who answers, what a key must allow (None: anybody may), and a sentence for the README.
+
+    Where a row does not ask, keys are not looked at: so a proxy's own password in their place costs nobody a login.
+    """
 
     path: str
     handler: Handler
     scope: str | None
     about: str
     methods: tuple[str, ...] = ("GET",)
+    asks: bool = True
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -78,7 +80,7 @@ async def _stream(visit: Visit) -> Answer:
         agent=request.headers.get("user-agent", ""),
         caller=visit.caller,
         principal=visit.principal,
-        tab=request.query.get("viewer", "")[:LONGEST_TAB],
+        tab=visit.tab,
     )
 
 
@@ -143,9 +145,9 @@ ROUTES = (
     Route("/state", _state, VIEW, "uStreamer's state document for the first camera"),
     Route("/clients", _clients, ADMIN, "who watches: address, program, camera, rate, backlog, latency"),
     Route("/clients/{id}", _end_client, ADMIN, "ends that viewer's stream", ("DELETE",)),
-    Route("/login", login.login, None, "a form that takes a key and sets a cookie", ("GET", "POST")),
-    Route("/logout", login.logout, None, "takes the cookie away", ("POST",)),
-    Route("/favicon.ico", _favicon, None, "the icon that browsers ask for"),
+    Route("/login", login.login, None, "a form that takes a key and sets a cookie", ("GET", "POST"), asks=False),
+    Route("/logout", login.logout, None, "takes the cookie away", ("POST",), asks=False),
+    Route("/favicon.ico", _favicon, None, "the icon that browsers ask for", asks=False),
 )
 _PATTERNS = tuple((_pattern(route.path), route) for route in ROUTES)
 
@@ -159,31 +161,35 @@ async def answer(site: Site, request: Request, caller: Caller, body: Body) -> An
     A preflight has no key yet, so OPTIONS is answered before the guard asks for one (Fetch standard 3.2.2).
     """
     if request.method not in METHODS:
-        raise HttpError(501, "that method is not known here", headers={"Allow": ", ".join(NOWHERE.allowed)})
+        raise HttpError(501, "that method is not known here", headers={"Allow": ", ".join(ROUTES[0].allowed)})
     route, names = _find(site, request)
     allow = {"Allow": ", ".join(route.allowed)}
     if request.method == "OPTIONS":
         preflight = {**PREFLIGHT, "Access-Control-Allow-Methods": allow["Allow"]} if "origin" in request.headers else {}
         return Response(204, headers={**allow, **preflight})
-    principal = await site.guard.admit(request, caller, route.scope, names.get("token"))
-    if route is NOWHERE:
-        facts = {"routes": [each.path for each in ROUTES], "cameras": [*filter(principal.sees, site.cameras)]}
-        raise HttpError(404, "there is nothing at this path", facts=facts)
+    principal = await site.guard.admit(request, caller, route.scope, names.get("token"), asks=route.asks)
     if request.method not in route.allowed:
         raise HttpError(405, f"only {allow['Allow']} are answered here", headers=allow)
     return await route.handler(Visit(site, request, names, caller, principal, body))
 
 
 async def _nothing(visit: Visit) -> Answer:
-    raise HttpError(404, "there is nothing at this path")
+    base = visit.site.config.server.base_path
+    if base and visit.request.path == base:  # the page's addresses are relative: it needs the slash
+        return Response(308, headers={"Location": f"{visit.caller.prefix}/"})
+    facts = {"routes": [each.path for each in ROUTES], "cameras": list(visit.cameras)}
+    raise HttpError(404, "there is nothing at this path", facts=facts)
 
 
-NOWHERE = Route("*", _nothing, VIEW, "what no other row matches")
+NOWHERE = Route("*", _nothing, VIEW, "what no other row matches", tuple(sorted(METHODS - {"OPTIONS"})))
 """Behind the guard too: without a key nobody learns which paths there are."""
 
 
 def _find(site: Site, request: Request) -> tuple[Route, Names]:
-    path = without_base(request.path, site.config.server.base_path)
+    base = site.config.server.base_path
+    if base and request.path == base:
+        return NOWHERE, {}
+    path = without_base(request.path, base)
     path = translate(path, request.query, list(site.cameras))
     for pattern, route in _PATTERNS:
         if match := pattern.fullmatch(path):

@@ -77,10 +77,11 @@ class Server:
 
     async def _bind_path(self, path: Path, options: Mapping[str, Any]) -> asyncio.Server:
         """Listen on a path, in place of a socket that a dead daemon left there, never of one that is in use."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            if client.connect_ex(str(path)) == 0:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as client:
+            if client.connect_ex(str(path)) in (0, errno.EAGAIN):
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         server = await asyncio.start_unix_server(self._accept, path, **options)
+        path.chmod(0o666)  # noqa: ASYNC240  (as open as loopback is: keys say who may)
         self._path = (path, path.stat().st_ino)  # noqa: ASYNC240  (once, at the start)
         return server
 

@@ -43,7 +43,7 @@ async def _wait_for_turn(visit: Visit) -> None:
     share = visit.principal.share
     if share is None or not share.fps:
         return
-    wait = visit.site.guard.throttle.turns.wait(share.id, 1 / share.fps, PATIENCE)
+    wait = visit.site.guard.throttle.turns.wait(share.id, 1 / share.fps, PATIENCE / 2)
     if wait is None:
         raise HttpError(429, "too many pictures by this link", headers={"Retry-After": str(RETRY_AFTER)})
     await asyncio.sleep(wait)

@@ -52,8 +52,9 @@ def stats(visit: Visit) -> Report:
         "version": __version__,
         "started": round(site.started, 3),
         "uptime": round(monotonic() - site.started_monotonic, 3),
-        "viewers": len(site.clients),
-        "watching": site.clients.has(visit.caller.address, visit.request.query.get("viewer", "")),
+        "viewers": sum(len(camera.audience) for camera in visit.cameras.values()),
+        "key": visit.principal.name if visit.principal.proof else None,
+        "watching": site.clients.has(visit.tab),
         "reload": site.reload and _reload(site.reload),
         "cameras": {name: _camera_stats(camera) for name, camera in visit.cameras.items()},
     }

@@ -12,6 +12,9 @@ from mjpegd.http.site import Site
 from mjpegd.rendition import Look
 from mjpegd.wire.http import Request
 
+LONGEST_TAB = 64
+"""Characters that a page may call itself by."""
+
 Names = Mapping[str, str | None]
 Body = Callable[[], Awaitable[bytes]]
 
@@ -43,6 +46,11 @@ class Visit:
         if name is None or name in self.site.cameras:
             raise HttpError(403, "this key is not for that camera", facts={"cameras": list(known)})
         raise HttpError(404, "there is no camera of that name", facts={"cameras": list(known)})
+
+    @property
+    def tab(self) -> str:
+        """What a page calls itself by, so that its next stream ends the one before."""
+        return self.request.query.get("viewer", "")[:LONGEST_TAB]
 
     @property
     def look(self) -> Look:

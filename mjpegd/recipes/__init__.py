@@ -30,6 +30,9 @@ RECIPES = (
 )
 
 
+HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108  (compared only)
+"""What the unit hides from the service."""
+WARNING = "# This unit cannot see where this mjpegd is (ProtectHome, PrivateTmp): `make install` puts it elsewhere.\n"
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where a proxy on the same box finds what listens on every address."""
 
@@ -39,7 +42,8 @@ def fill(name: str, config: Config, *, listen: int, program: str) -> str:
     recipe = next(recipe for recipe in RECIPES if recipe.name == name)
     text = (resources.files("mjpegd.recipes") / recipe.file).read_text()
     if name == "systemd":  # the unit itself, which has no blanks
-        return text.replace("ExecStart=/usr/bin/mjpegd", f"ExecStart={program}")
+        warning = WARNING if program.startswith(HIDDEN) else ""
+        return warning + text.replace("ExecStart=/usr/bin/mjpegd run", f"ExecStart={program}")
     if name == "prometheus" and config.server.host.startswith("unix:"):
         raise ConfigError(["Prometheus scrapes no unix socket: let server.host be an address, or scrape a proxy"])
     return Template(text).substitute(_values(config, listen))

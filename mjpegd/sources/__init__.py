@@ -54,5 +54,5 @@ def is_absent(spec: str) -> bool:
     kind = kind_of(spec).name
     try:
         return (kind == "v4l2" and devices.resolve(spec) is None) or (kind == "camera" and not devices.nodes())
-    except ValueError:  # malformed: no plugging in will help
+    except (ValueError, OSError):  # malformed, or nothing to look with: no plugging in will help
         return False
