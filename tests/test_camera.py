@@ -28,6 +28,7 @@ class Standin:
     publish: Callable[[Frame], None]
     ids: Iterator[int]
     lets_go: bool = True
+    stopped: bool = False
     held: float = 0.0
     asked: list[str] = field(default_factory=list)
     status: Status = field(default_factory=lambda: Status(State.LIVE, time()))
@@ -38,6 +39,7 @@ class Standin:
 
     def stop(self) -> None:
         """End."""
+        self.stopped = True
         self.asked.append("stop")
 
     def join(self, timeout: float) -> bool:

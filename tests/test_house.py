@@ -46,7 +46,7 @@ PRIVILEGES = {
     "call_soon_threadsafe": ("ring",),
     "print": ("cli.__init__", "cli.serve", "cli.look", "cli.access", "cli.recipe"),
     "sys.exit": ("__main__",),
-    "os.environ": ("log", "cli.common", "cli.serve", "cli.access", "sources.ffmpeg"),
+    "os.environ": ("log", "cli.__init__", "cli.common", "cli.serve", "cli.access", "sources.ffmpeg"),
     "os.getenv": (),
     "subprocess": (),
     "asyncio": (

@@ -131,7 +131,7 @@ async def test_a_thread_that_comes_back(monkeypatch: pytest.MonkeyPatch, lines: 
         await look(supervisor, monkeypatch)
 
     assert manager.values("WATCHDOG") == [1]
-    assert [line["seconds"] for line in lines] == [42, 43]
+    assert [line.get("seconds", line["event"]) for line in lines] == [42, "capture thread gets on again", 43]
 
 
 async def test_a_stuck_thread_without_a_watchdog(monkeypatch: pytest.MonkeyPatch, lines: list[dict[str, Any]]) -> None:

@@ -22,14 +22,26 @@ def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
 
 
 def _print(options: argparse.Namespace) -> int:
-    print(fill(options.program, load_config(options), listen=options.listen, program=_program(options)), end="")
+    text = fill(
+        options.program,
+        load_config(options),
+        listen=options.listen,
+        program=_program(),
+        arguments=_arguments(options),
+    )
+    print(text, end="")
     return OK
 
 
-def _program(options: argparse.Namespace) -> str:
+def _program() -> str:
     """How we were started, as a unit needs it: with the whole path."""
     started = Path(sys.argv[0]).absolute()
-    program = f"{sys.executable} -m mjpegd" if started.name == "__main__.py" else str(started)
-    settings = ["--config", str(options.config.absolute())] if options.config else []
-    settings += [word for item in options.sets for word in ("--set", item)]
-    return " ".join([program, "run", *(f'"{word}"' if " " in word else word for word in settings)]).replace("%", "%%")
+    return f"{sys.executable} -m mjpegd" if started.name == "__main__.py" else str(started)
+
+
+def _arguments(options: argparse.Namespace) -> str:
+    """The file that was named, as a unit takes it (systemd.service(5)); what `--set` says belongs into that file."""
+    if options.config is None:
+        return ""
+    escaped = str(options.config.absolute()).replace("%", "%%").replace("$", "$$")
+    return f' --config "{escaped}"' if " " in escaped else f" --config {escaped}"

@@ -186,6 +186,8 @@ NOWHERE = Route("*", _nothing, VIEW, "what no other row matches", tuple(sorted(M
 
 
 def _find(site: Site, request: Request) -> tuple[Route, Names]:
+    if request.path == "*":
+        return ROUTES[0], {}
     base = site.config.server.base_path
     if base and request.path == base:
         return NOWHERE, {}

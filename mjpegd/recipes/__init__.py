@@ -37,13 +37,13 @@ LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where a proxy on the same box finds what listens on every address."""
 
 
-def fill(name: str, config: Config, *, listen: int, program: str) -> str:
-    """A recipe for this configuration: `listen` is the port of a proxy, `program` how we are started."""
+def fill(name: str, config: Config, *, listen: int, program: str, arguments: str = "") -> str:
+    """A recipe for this configuration: `listen` is a proxy's port, `program` and `arguments` how we are started."""
     recipe = next(recipe for recipe in RECIPES if recipe.name == name)
     text = (resources.files("mjpegd.recipes") / recipe.file).read_text()
     if name == "systemd":  # the unit itself, which has no blanks
         warning = WARNING if program.startswith(HIDDEN) else ""
-        return warning + text.replace("ExecStart=/usr/bin/mjpegd run", f"ExecStart={program}")
+        return warning + text.replace("ExecStart=/usr/bin/mjpegd run", f"ExecStart={program} run{arguments}")
     if name == "prometheus" and config.server.host.startswith("unix:"):
         raise ConfigError(["Prometheus scrapes no unix socket: let server.host be an address, or scrape a proxy"])
     return Template(text).substitute(_values(config, listen))

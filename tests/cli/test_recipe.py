@@ -39,11 +39,11 @@ def test_made_from_ours(capsys: pytest.CaptureFixture[str]) -> None:
 def test_unit_for_the_way_it_was_started(
     started: str, program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The unit starts mjpegd by its whole path, as it was started now."""
+    """The unit starts mjpegd by its whole path and with the file that was named, as it was started now."""
     monkeypatch.setattr(sys, "argv", [started, "print-config", "systemd"])
     main(["print-config", "systemd", *BLANK])
 
-    assert f"\nExecStart={program} run\n" in capsys.readouterr().out
+    assert f"\nExecStart={program} run --config {os.devnull}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [[], ["apache"], ["nginx", "caddy"], ["nginx", "--listen", "x"]])

@@ -39,13 +39,13 @@ def test_files(folder: Path, environment: Mapping[str, str]) -> None:
     for name in ("b.toml", "a.toml", "tls.key", "toml", "c.toml.bak"):
         (folder / name).touch()
 
-    assert credentials.files(environment, None) == [folder / "a.toml", folder / "b.toml"]
+    assert credentials.files(environment, None, listening=True) == [folder / "a.toml", folder / "b.toml"]
 
 
 @pytest.mark.parametrize("environment", [{}, {"CREDENTIALS_DIRECTORY": ""}, {"CREDENTIALS_DIRECTORY": "/nonexistent"}])
 def test_without_credentials(environment: Mapping[str, str]) -> None:
     """Outside a service there are none."""
-    assert credentials.files(environment, None) == []
+    assert credentials.files(environment, None, listening=True) == []
     assert load(environment=environment) == load()
 
 
@@ -53,13 +53,23 @@ def test_beside_the_configuration(environment: Mapping[str, str], tmp_path: Path
     """Outside a service `secrets.toml` beside the configuration stands for the credentials, within one it does not."""
     file, beside = tmp_path / "mjpegd.toml", tmp_path / "secrets.toml"
     file.write_text("[server]\nport = 1\nbacklog = 1\n")
-    assert credentials.files({}, file) == []
+    assert credentials.files({}, file, listening=True) == []
     beside.write_text("[server]\nbacklog = 2\n")
 
     assert (load(file).server.port, load(file).server.backlog) == (1, 2)
     assert load(file, environment).server.backlog == 1
-    assert credentials.files({}, beside) == []
-    assert credentials.files({}, None) == []
+    assert credentials.files({}, beside, listening=True) == []
+    assert credentials.files({}, None, listening=True) == []
+
+
+def test_beside_the_configuration_and_not_to_be_read(tmp_path: Path) -> None:
+    """A `secrets.toml` that cannot be read stops a daemon, which would listen without its keys; a command goes on."""
+    file, beside = tmp_path / "mjpegd.toml", tmp_path / "secrets.toml"
+    file.write_text("[server]\nport = 1\n")
+    beside.symlink_to(tmp_path / "gone")
+
+    assert problems({}, file=file) == (f"{beside}: cannot be read: No such file or directory",)
+    assert load(file, listening=False).server.port == 1
 
 
 def test_a_layer(folder: Path, environment: Mapping[str, str], tmp_path: Path) -> None:

@@ -358,8 +358,10 @@ async def test_without_a_key(target: str) -> None:
 @pytest.mark.usefixtures("only_the_guard")
 @WALK
 async def test_with_a_wrong_key(target: str) -> None:
-    """With a wrong key nothing is answered at all, also where none is needed."""
-    assert await each_method(guarded("admin"), target, WRONG) == expected(WALKED[target], 401)
+    """With a wrong key nothing is answered but the rows that look at no key, also where none is needed."""
+    route = WALKED[target]
+
+    assert await each_method(guarded("admin"), target, WRONG) == expected(route, 401 if route.asks else None)
 
 
 @pytest.mark.usefixtures("only_the_guard")
@@ -497,7 +499,7 @@ async def test_health_says_little_to_strangers(key: tuple[str, ...]) -> None:
     [
         ("/cams", "/cams/cameras", 200),
         ("/cams", "/cameras", 200),
-        ("/cams", "/cams", 200),
+        ("/cams", "/cams", 308),
         ("/cams", "/cams/", 200),
         ("/cams", "/camsx/cameras", 404),
         ("/cams", "/cams/cams/cameras", 404),
