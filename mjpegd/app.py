@@ -101,8 +101,6 @@ class App:
             except Exception:  # noqa: BLE001  (a bug costs this reload, not the next)
                 self._log.exception("the reload broke down: this is a bug in mjpegd")
                 site.reload = Reload(time(), ("internal error, see the log",))
-            for problem in site.reload.problems:
-                self._log.error("reload refused", problem=problem)
             self._notifier.tell(READY=1)
 
     async def _reload(self, site: Site, server: Server) -> Reload:
@@ -111,6 +109,8 @@ class App:
             config = await asyncio.to_thread(self._read)
             server.prepare(config)
         except ConfigError as error:
+            for problem in error.problems:
+                self._log.error("reload refused, nothing changed", problem=problem)
             return Reload(time(), tuple(error.problems))
         late = tuple(_late(self._config, config))
         await self._commit(config, site, server)

@@ -495,3 +495,21 @@ def test_stable_camera_earns_trust(film: Film) -> None:
     scene.play()
 
     assert [*tries, scene.capture._backoff._tries] == [2, 0]
+
+
+def test_trouble_while_it_rests(film: Film, logged: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong between two tries (no descriptor left to look with), the thread lives and tries again."""
+    looks = iter([True])
+
+    def look(spec: str) -> bool:
+        if next(looks, False):
+            raise OSError(24, "Too many open files")
+        return False
+
+    monkeypatch.setattr("mjpegd.capture.sources.is_absent", look)
+    monkeypatch.setattr("mjpegd.capture.SLICE", 0.01)
+    scene = film(Script(UNPLUGGED, [WHOLE]))
+    scene.play()
+
+    assert scene.capture.status.state is State.LIVE
+    assert any("capture broke down" in line for line in logged)

@@ -148,3 +148,22 @@ def test_root_gives_away(tmp_path: Path) -> None:
     for name in ("shares.json", state.FILE):
         owner = (tmp_path / name).stat()
         assert (owner.st_uid, owner.st_gid, mode(tmp_path / name)) == (12345, 23456, 0o600)
+
+
+@pytest.mark.parametrize("name", ["shares.lock", "shares.json"])
+def test_links_lead_nowhere(name: str, tmp_path: Path) -> None:
+    """A link that was left in the folder is not followed: what it names keeps content, owner and mode."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    victim.chmod(0o640)
+    folder = tmp_path / "state"
+    folder.mkdir()
+    (folder / name).symlink_to(victim)
+    before = victim.stat()
+    with pytest.raises(OSError, match="symbolic links"), state.opened(folder / name):
+        pass
+    with pytest.raises(OSError, match="symbolic links"):
+        state.read(folder / name)
+    after = victim.stat()
+
+    assert (after.st_uid, after.st_mode, victim.read_bytes()) == (before.st_uid, before.st_mode, b"precious")
