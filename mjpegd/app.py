@@ -24,6 +24,7 @@ from mjpegd.access.tokens import Signer
 from mjpegd.camera import Cameras
 from mjpegd.config.schema import Config
 from mjpegd.errors import ConfigError
+from mjpegd.hosts import UNIX
 from mjpegd.http.server import Server
 from mjpegd.http.site import Reload, Site
 from mjpegd.masking import mask
@@ -127,7 +128,7 @@ class App:
 
     def _greet(self, server: Server, cameras: Cameras) -> None:
         for base in server.addresses:
-            pages = {"socket": base} if base.startswith("unix:") else {"page": f"{base}/", "stream": f"{base}/stream"}
+            pages = {"socket": base} if base.startswith(UNIX) else {"page": f"{base}/", "stream": f"{base}/stream"}
             self._log.info("mjpegd listens", version=__version__, **pages)
         for name, camera in cameras.items():
             self._log.info("opening camera", camera=name, source=mask(camera.config.source))

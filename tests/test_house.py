@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 HOUSE, TESTS = ROOT / "mjpegd", ROOT / "tests"
 
 FLOORS = (
-    ("mjpegd", "errors", "frame", "timing", "masking", "systemd"),
+    ("mjpegd", "errors", "frame", "timing", "masking", "hosts", "systemd"),
     ("log", "jpeg", "wire"),
     ("config", "ring"),
     ("sources", "pixels", "access", "recipes"),

@@ -15,9 +15,9 @@ from mjpegd.cli.common import FOUND_WRONG, OK, Commands, bounded, load_config
 from mjpegd.config.describe import toml_value
 from mjpegd.config.schema import NAME, SCOPES, Config, ServerConfig
 from mjpegd.errors import ConfigError
+from mjpegd.hosts import EVERYWHERE, UNIX, bracketed
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-EVERYWHERE = ("0.0.0.0", "::")
 LONGEST_TTL = 366 * UNITS["d"]
 
 
@@ -104,12 +104,11 @@ def _address(config: Config) -> str:
     server: ServerConfig = config.server
     if server.public_url:
         return server.public_url + server.base_path
-    if server.host.startswith("unix:"):
+    if server.host.startswith(UNIX):
         raise ConfigError(["nobody can open a link to a unix socket: set server.public_url, or use --url"])
     scheme = "https" if config.tls.certificate else "http"
     host = platform.node() if server.host in EVERYWHERE else server.host
-    host = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{host}:{server.port}{server.base_path}"
+    return f"{scheme}://{bracketed(host)}:{server.port}{server.base_path}"
 
 
 def _line(share: Share, *, revoked: bool) -> str:

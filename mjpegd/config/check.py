@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mjpegd.config.schema import USB_SPEC, Config
+from mjpegd.hosts import UNIX
 
 Places = Mapping[tuple[str, ...], str]
 LONGEST_PATH = 200
@@ -33,7 +34,7 @@ def contradictions(
 
 def is_local(host: str) -> bool:
     """Whether an address to listen on lets nobody in from outside."""
-    if host == "localhost" or host.startswith("unix:"):
+    if host == "localhost" or host.startswith(UNIX):
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -136,7 +137,7 @@ def _proxies(config: Config) -> Iterator[Problem]:
 
 
 def _path(config: Config) -> Iterator[Problem]:
-    if config.server.host == "unix:":
+    if config.server.host == UNIX:
         yield ("server", "host"), "lacks a path: unix:/run/mjpegd/http.sock"
 
 

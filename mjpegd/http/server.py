@@ -13,11 +13,10 @@ from typing import Any
 from mjpegd.config.check import OPEN_DOOR, opens_door
 from mjpegd.config.schema import Config, ServerConfig
 from mjpegd.errors import ConfigError
+from mjpegd.hosts import UNIX, bracketed, reachable
 from mjpegd.http import tcp, tls
 from mjpegd.http.connection import Connection
 from mjpegd.http.site import Site
-
-UNIX = "unix:"
 
 
 class Server:
@@ -63,7 +62,10 @@ class Server:
         scheme = "http" if self._tls is None else "https"
         for listener in (each for server in self._listeners for each in server.sockets):
             name = listener.getsockname()
-            yield f"{scheme}://{_clickable(name[0])}:{name[1]}" if isinstance(name, tuple) else f"unix:{name}"
+            if isinstance(name, tuple):
+                yield f"{scheme}://{bracketed(reachable(name[0]))}:{name[1]}"
+            else:
+                yield f"{UNIX}{name}"
 
     async def _bind(self, settings: ServerConfig, options: Mapping[str, Any]) -> asyncio.Server:
         host = settings.host
@@ -140,9 +142,3 @@ def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, ValueError):
         return "that is no host name, or no path"
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-
-
-def _clickable(host: str) -> str:
-    """A host as a browser takes it: every-address becomes loopback, IPv6 gets its brackets."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"[{host}]" if ":" in host else host

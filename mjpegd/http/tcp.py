@@ -9,6 +9,7 @@ import termios
 from collections.abc import Callable
 
 from mjpegd.access.address import UNIX, plain
+from mjpegd.hosts import bracketed
 
 POLL = 0.005
 """Seconds between two looks at what nothing tells us of."""
@@ -100,7 +101,7 @@ def peer(writer: asyncio.StreamWriter) -> tuple[str, str]:
     address = plain(name[0]) if isinstance(name, tuple) else None
     if address is None:
         raise ConnectionResetError
-    return address, f"[{address}]:{name[1]}" if ":" in address else f"{address}:{name[1]}"
+    return address, f"{bracketed(address)}:{name[1]}"
 
 
 def is_encrypted(writer: asyncio.StreamWriter) -> bool:

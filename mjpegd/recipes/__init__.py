@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from mjpegd.config.schema import Config
 from mjpegd.errors import ConfigError
+from mjpegd.hosts import UNIX, bracketed, reachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,6 @@ RECIPES = (
 HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108  (compared only)
 """What the unit hides from the service."""
 WARNING = "# This unit cannot see where this mjpegd is (ProtectHome, PrivateTmp): `make install` puts it elsewhere.\n"
-LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Where a proxy on the same box finds what listens on every address."""
 
 
 def fill(name: str, config: Config, *, listen: int, program: str, arguments: str = "") -> str:
@@ -44,7 +43,7 @@ def fill(name: str, config: Config, *, listen: int, program: str, arguments: str
     if name == "systemd":  # the unit itself, which has no blanks
         warning = WARNING if program.startswith(HIDDEN) else ""
         return warning + text.replace("ExecStart=/usr/bin/mjpegd run", f"ExecStart={program} run{arguments}")
-    if name == "prometheus" and config.server.host.startswith("unix:"):
+    if name == "prometheus" and config.server.host.startswith(UNIX):
         raise ConfigError(["Prometheus scrapes no unix socket: let server.host be an address, or scrape a proxy"])
     return Template(text).substitute(_values(config, listen))
 
@@ -59,14 +58,12 @@ def _values(config: Config, listen: int) -> dict[str, str]:
         "listen": str(listen),
         "base": server.base_path,
         "upstream": upstream,
-        "haproxy_upstream": upstream.replace("unix:", "unix@", 1),
-        "caddy_upstream": upstream.replace("unix:", "unix/", 1)
-        if upstream.startswith("unix:")
-        else f"{scheme}://{upstream}",
-        "server_name": _bracketed(public.hostname or "_"),
+        "haproxy_upstream": upstream.replace(UNIX, "unix@", 1),
+        "caddy_upstream": upstream.replace(UNIX, "unix/", 1) if upstream.startswith(UNIX) else f"{scheme}://{upstream}",
+        "server_name": bracketed(public.hostname or "_"),
         "site": server.public_url
         if public.scheme == "https"
-        else f"http://{_bracketed(public.hostname or '')}:{listen}",
+        else f"http://{bracketed(public.hostname or '')}:{listen}",
         "haproxy_ssl": " ssl verify none" if encrypted else "",
         "caddy_ssl": _CADDY_SSL if encrypted else "",
         "prometheus_ssl": _PROMETHEUS_SSL if encrypted else "",
@@ -75,13 +72,9 @@ def _values(config: Config, listen: int) -> dict[str, str]:
 
 
 def _upstream(host: str, port: int) -> str:
-    if host.startswith("unix:"):
+    if host.startswith(UNIX):
         return host
-    return f"{_bracketed(LOOPBACK.get(host, host))}:{port}"
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    return f"{bracketed(reachable(host))}:{port}"
 
 
 _CADDY_SSL = """
