@@ -1,6 +1,5 @@
 """The keys of the configuration, found by their secret in a time that says nothing about it."""
 
-import hashlib
 import hmac
 import math
 import secrets
@@ -9,24 +8,13 @@ from time import time
 
 from mjpegd.access.principal import Principal
 from mjpegd.config.check import moment
+from mjpegd.config.hashing import digest, proof
 from mjpegd.config.schema import KeyConfig
-
-HASHED = "sha256:"
-
-
-def digest(secret: str) -> bytes:
-    """What is kept of a secret. Keys are random and long, so that one round of SHA-256 is enough."""
-    return hashlib.sha256(secret.encode()).digest()
 
 
 def new_secret() -> str:
     """A key nobody guesses: 256 bits."""
     return secrets.token_urlsafe(32)
-
-
-def hashed(secret: str) -> str:
-    """A secret as it may stand in a file that others read."""
-    return HASHED + digest(secret).hex()
 
 
 class Keyring:
@@ -40,9 +28,9 @@ class Keyring:
 
     def find(self, secret: str) -> Principal | None:
         """Whose key that is; None for nobody's and for one that has expired. Looks at every key, whichever it is."""
-        proof, found = digest(secret), None
+        presented, found = digest(secret), None
         for principal in self._principals.values():
-            if hmac.compare_digest(principal.proof, proof):
+            if hmac.compare_digest(principal.proof, presented):
                 found = principal
         return found if found is not None and found.expires > time() else None
 
@@ -53,6 +41,5 @@ class Keyring:
 
 
 def _principal(name: str, key: KeyConfig) -> Principal:
-    proof = bytes.fromhex(key.secret.removeprefix(HASHED)) if key.secret.startswith(HASHED) else digest(key.secret)
     expires = moment(key.expires).timestamp() if key.expires else math.inf
-    return Principal(name, frozenset(key.scopes), frozenset(key.cameras), expires, proof)
+    return Principal(name, frozenset(key.scopes), frozenset(key.cameras), expires, proof(key.secret))

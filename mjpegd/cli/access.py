@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from time import time
 
 from mjpegd.access import state
-from mjpegd.access.keys import hashed, new_secret
+from mjpegd.access.keys import new_secret
 from mjpegd.access.shares import Share, Shares
 from mjpegd.access.tokens import Signer
 from mjpegd.cli.common import FOUND_WRONG, OK, Commands, bounded, load_config
 from mjpegd.config.describe import toml_value
+from mjpegd.config.hashing import hashed
 from mjpegd.config.schema import NAME, SCOPES, Config, ServerConfig
 from mjpegd.errors import ConfigError
 from mjpegd.hosts import EVERYWHERE, UNIX, bracketed

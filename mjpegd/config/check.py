@@ -1,12 +1,12 @@
 """What a single value's type and range do not show: contradictions, and what would open the door to everybody."""
 
 import datetime
-import hashlib
 import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from mjpegd.config import hashing
 from mjpegd.config.schema import USB_SPEC, Config
 from mjpegd.hosts import UNIX
 
@@ -14,7 +14,6 @@ Places = Mapping[tuple[str, ...], str]
 LONGEST_PATH = 200
 _SECRET = re.compile(r"[\x21-\x7e][\x20-\x7e]*[\x21-\x7e]")
 SHORTEST_SECRET = 8
-HASHED = re.compile(r"sha256:[0-9a-f]{64}")
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f:.]+\]?")
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s]+")
 
@@ -93,7 +92,7 @@ def _secrets(config: Config) -> Iterator[Problem]:
     for name, key in config.key.items():
         if not key.secret:
             yield ("key", name, "secret"), "is missing: `mjpegd key NAME` makes one"
-        elif key.secret.startswith("sha256:") and not HASHED.fullmatch(key.secret):
+        elif key.secret.startswith(hashing.PREFIX) and not hashing.is_hashed(key.secret):
             yield ("key", name, "secret"), "must be sha256: and 64 hexadecimal digits in lower case"
         elif len(key.secret) < SHORTEST_SECRET:
             yield ("key", name, "secret"), f"is shorter than {SHORTEST_SECRET} characters"
@@ -102,15 +101,11 @@ def _secrets(config: Config) -> Iterator[Problem]:
 
 
 def _twins(config: Config) -> Iterator[Problem]:
-    first: dict[str, str] = {}
+    first: dict[bytes, str] = {}
     for name, key in config.key.items():
-        same = key.secret if HASHED.fullmatch(key.secret) else f"sha256:{_digest(key.secret)}"
+        same = hashing.proof(key.secret)
         if key.secret and first.setdefault(same, name) != name:
             yield ("key", name, "secret"), f"is the same as that of key.{first[same]}"
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 def _expiries(config: Config) -> Iterator[Problem]:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from mjpegd.access.caller import Caller
 from mjpegd.access.guard import CHALLENGES, QUIET_CHALLENGE, Guard, presented, unauthorized
-from mjpegd.access.keys import hashed
 from mjpegd.access.principal import Principal
 from mjpegd.access.shares import Shares
 from mjpegd.access.throttle import Throttle
 from mjpegd.access.tokens import Signer
+from mjpegd.config.hashing import hashed
 from mjpegd.config.schema import SCOPES, AuthConfig, CameraConfig, Config, KeyConfig, LimitsConfig, Scopes, ServerConfig
 from mjpegd.errors import HttpError
 from mjpegd.wire.http import Request

@@ -1,6 +1,5 @@
 """Keys, found by their secret; and what the holder of one may."""
 
-import hashlib
 import hmac
 import re
 
@@ -8,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mjpegd.access.keys import Keyring, digest, hashed, new_secret
+from mjpegd.access.keys import Keyring, new_secret
 from mjpegd.access.principal import Principal, anybody
-from mjpegd.config.check import HASHED
+from mjpegd.config.hashing import digest, hashed
 from mjpegd.config.schema import SCOPES, KeyConfig
 from tests.clock import Clock, stop_clocks
 
@@ -84,16 +83,6 @@ def test_every_key_is_looked_at(secret: str, monkeypatch: pytest.MonkeyPatch) ->
     ring().find(secret)
 
     assert compared == [(digest(known), digest(secret)) for known in SECRETS.values()]
-
-
-def test_digest() -> None:
-    """What is kept of a secret is its SHA-256."""
-    assert digest("hütte") == hashlib.sha256("hütte".encode()).digest()
-
-
-def test_hashed_is_what_the_configuration_takes() -> None:
-    """A hash is written as the configuration reads it."""
-    assert HASHED.fullmatch(hashed("secret"))
 
 
 def test_new_secrets() -> None:
