@@ -71,21 +71,22 @@ class Guard:
         if not asks:
             return self._anybody
         principal = self._shared(token) if token is not None else await self._known(request, caller)
-        if scope is not None and not principal.may(scope) and self._anybody.may(scope):
+        if scope is None or principal.may(scope):
+            return principal
+        if self._anybody.may(scope):
             return self._anybody  # a key opens no less than none
-        if scope is not None and not principal.may(scope):
-            if principal is self._anybody:
-                raise unauthorized(request, "this needs a key")
-            raise HttpError(403, f"this key does not allow it: {scope} is needed", facts={"scope": scope})
-        return principal
+        if principal is self._anybody:
+            raise unauthorized(request, "this needs a key")
+        raise HttpError(403, f"this key does not allow it: {scope} is needed", facts={"scope": scope})
 
     def lasts(self, principal: Principal, camera: str) -> bool:
         """Whether somebody who watches still may: keys and links expire, are revoked or changed."""
         if principal.share is not None:
             return self._shares.lasts(principal.share)
         current = self._keyring.named(principal.name) if principal.proof else self._anybody
-        same = current is not None and current.proof == principal.proof and principal.expires > time()
-        return same and current is not None and current.may("view") and current.sees(camera)
+        if current is None or current.proof != principal.proof or principal.expires <= time():
+            return False
+        return current.may("view") and current.sees(camera)
 
     async def login(self, secret: str, request: Request, caller: Caller) -> str:
         """The cookie for whoever has that key; 401 for a wrong one."""
@@ -187,10 +188,15 @@ def _password(word: str) -> str:
     return password or user
 
 
+def opens_page(request: Request) -> bool:
+    """Whether a browser asks for a page, and not for a picture in one: it can show a form."""
+    return "text/html" in request.headers.get("accept", "")
+
+
 def unauthorized(request: Request, message: str) -> HttpError:
     """401 with its challenge (RFC 9110 15.5.2)."""
-    opens_page = "text/html" in request.headers.get("accept", "")
-    return HttpError(401, message, headers={"WWW-Authenticate": QUIET_CHALLENGE if opens_page else CHALLENGES})
+    challenge = QUIET_CHALLENGE if opens_page(request) else CHALLENGES
+    return HttpError(401, message, headers={"WWW-Authenticate": challenge})
 
 
 def _too_many(message: str, wait: float) -> HttpError:

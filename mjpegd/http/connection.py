@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from mjpegd import log
 from mjpegd.access.caller import Caller
-from mjpegd.access.guard import presented
+from mjpegd.access.guard import opens_page, presented
 from mjpegd.errors import HttpError, ProtocolError
 from mjpegd.http import cors, login, tcp
 from mjpegd.http.live import Viewer, stream_head
@@ -109,7 +109,7 @@ class Connection:
         except ProtocolError:
             raise
         except HttpError as error:
-            if caller is not None and error.status == 401 and "text/html" in request.headers.get("accept", ""):
+            if caller is not None and error.status == 401 and opens_page(request):
                 return login.form(caller, target=self._wanted(request), error=error, quiet=presented(request) is None)
             return error_response(error)
         except Exception:
