@@ -43,7 +43,7 @@ class Guard:
         self.throttle = throttle
         self._keyring = Keyring(config.key)
         self._shares, self._signer = shares, signer
-        self._session = config.auth.session
+        self._longest_session = config.auth.session
         self._cookie_name = f"mjpegd-{signer.mark(b'cookie')[:8]}"  # cookies know no ports: not another daemon's
         self._origins = config.server.cors_origins
         self._hosts = tuple(host.lower() for host in config.server.allowed_hosts)
@@ -90,8 +90,11 @@ class Guard:
 
     async def login(self, secret: str, request: Request, caller: Caller) -> str:
         """The cookie for whoever has that key; 401 for a wrong one."""
-        principal = await self._check(secret, request, caller)
-        expires = min(principal.expires, time() + self._session)
+        return self.session(await self._check(secret, request, caller), caller)
+
+    def session(self, principal: Principal, caller: Caller) -> str:
+        """The cookie for the holder of a key who was let in with it."""
+        expires = min(principal.expires, time() + self._longest_session)
         token = self._signer.seal(SESSION, (principal.name, self._mark(principal), int(expires)))
         return self._cookie(token, int(expires - time()), caller)
 

@@ -58,9 +58,8 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 async def _page(visit: Visit) -> Answer:
-    secret = visit.request.query.get("key")
-    if secret and visit.principal.proof:  # out of the address bar, into a cookie
-        cookie = await visit.site.guard.login(secret, visit.request, visit.caller)
+    if visit.request.query.get("key") and visit.principal.proof:  # out of the address bar, into a cookie
+        cookie = visit.site.guard.session(visit.principal, visit.caller)
         return Response(303, headers={"Location": f"{visit.caller.prefix}/", "Set-Cookie": cookie, **_NO_REFERRER})
     return Response(200, PAGE, "text/html; charset=utf-8", {"Cache-Control": "no-cache, private", **_NO_REFERRER})
 
