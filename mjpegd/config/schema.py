@@ -10,6 +10,8 @@ from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct, field
 
+from mjpegd.wire.http import MAX_FIELDS, MAX_HEAD
+
 NAME = r"[a-z0-9][a-z0-9_-]{0,31}"
 """Of a camera or a key. Safe as it is in a URL, a log line, a header and an environment variable's lower-cased name."""
 
@@ -134,8 +136,8 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     burst: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Requests that one address may make at once before the rate counts.")
     ] = 2000
-    head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576, description="Longest request head, in bytes.")] = 16384
-    head_fields: Annotated[int, Meta(ge=4, le=1000, description="Most header fields in a request.")] = 100
+    head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576, description="Longest request head, in bytes.")] = MAX_HEAD
+    head_fields: Annotated[int, Meta(ge=4, le=1000, description="Most header fields in a request.")] = MAX_FIELDS
     body_bytes: Annotated[int, Meta(ge=64, le=1_048_576, description="Longest request body, in bytes.")] = 16384
     head_timeout: Annotated[Seconds, Meta(description="Seconds a client has to send a whole request.")] = 10.0
     idle_timeout: Annotated[Seconds, Meta(description="Seconds a kept-alive connection may stay silent.")] = 75.0
