@@ -12,8 +12,7 @@ from mjpegd.errors import HttpError, ProtocolError
 from mjpegd.http import cors, login, tcp
 from mjpegd.http.live import Viewer, stream_head
 from mjpegd.http.response import Play, Response, error_response
-from mjpegd.http.routes import answer as answer_to
-from mjpegd.http.routes import without_base
+from mjpegd.http.routes import Answer, answer, without_base
 from mjpegd.http.site import Site
 from mjpegd.masking import mask
 from mjpegd.wire.http import Request, RequestParser
@@ -67,8 +66,9 @@ class Connection:
                 return False
             self._unread = request.has_body
             self._headers = cors.headers(self._site.config.server, request.headers)
-            answer = await self._answer(request)
-            reply = await self._play(answer, request) if isinstance(answer, Play) else answer
+            reply: Answer | None = await self._answer(request)
+            if isinstance(reply, Play):
+                reply = await self._play(reply, request)
         except ProtocolError as error:
             self._unread = True
             await self._send(error_response(error), head_only=False, keep_alive=False)
@@ -101,11 +101,11 @@ class Connection:
         self._idle = False
         return request
 
-    async def _answer(self, request: Request) -> Response | Play:
+    async def _answer(self, request: Request) -> Answer:
         caller: Caller | None = None
         try:
             caller = self._site.guard.receive(request, self._peer[0], secure=tcp.is_encrypted(self._writer))
-            return await answer_to(self._site, request, caller, partial(self._body, request))
+            return await answer(self._site, request, caller, partial(self._body, request))
         except ProtocolError:
             raise
         except HttpError as error:
