@@ -1,4 +1,4 @@
-"""Fixtures that several folders share: the LD_PRELOAD camera and pictures for it."""
+"""Fixtures that several folders share: the LD_PRELOAD camera, pictures for it, and certificates."""
 
 import subprocess
 from pathlib import Path
@@ -7,6 +7,7 @@ import cv2
 import numpy
 import pytest
 
+from tests.certificates import Pair, make_pair
 from tests.peers import peer
 
 NATIVE = Path(__file__).parent.parent / "bench" / "native"
@@ -31,3 +32,14 @@ def camera_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.circle(image, (60 + 50 * number, 240), 50, (40, 200, 255), -1)
         cv2.imwrite(str(folder / f"{number:03}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 60])
     return folder
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
+    """An old certificate, a new one, and one whose key has a password."""
+    folder = tmp_path_factory.mktemp("pairs")
+    return {
+        "old": make_pair(folder, "old"),
+        "new": make_pair(folder, "new"),
+        "locked": make_pair(folder, "locked", "-passout", "pass:hunter2"),
+    }

@@ -1,8 +1,6 @@
 """The certificate: what is refused with which words, and a new one that the next handshake shows."""
 
 import ssl
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,47 +9,8 @@ from mjpegd.config.schema import Config, TlsConfig
 from mjpegd.errors import ConfigError
 from mjpegd.http.server import Server
 from mjpegd.http.tls import context, load
+from tests.certificates import Pair
 from tests.http.requests import site
-from tests.peers import peer
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A certificate and its key."""
-
-    certificate: Path
-    key: Path
-
-    @property
-    def config(self) -> TlsConfig:
-        """The configuration of it."""
-        return TlsConfig(certificate=str(self.certificate), key=str(self.key))
-
-
-def make(folder: Path, name: str, *protection: str) -> Pair:
-    """A new certificate for that name, signed by itself."""
-    pair = Pair(folder / f"{name}.crt", folder / f"{name}.key")
-    subprocess.run(
-        [
-            *(peer("openssl", "openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-days", "30", "-subj", f"/CN={name}", "-keyout", pair.key, "-out", pair.certificate),
-            *(protection or ("-nodes",)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return pair
-
-
-@pytest.fixture(scope="session")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
-    """Certificates: two good ones, and one whose key wants a password."""
-    folder = tmp_path_factory.mktemp("tls")
-    return {
-        "old": make(folder, "old"),
-        "new": make(folder, "new"),
-        "locked": make(folder, "locked", "-passout", "pass:hunter2"),
-    }
 
 
 def shaken(server: ssl.SSLContext, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> tuple[bytes, str, str]:
@@ -69,11 +28,6 @@ def shaken(server: ssl.SSLContext, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1
             except ssl.SSLWantReadError:
                 continue
     return ends[0].getpeercert(binary_form=True) or b"", ends[0].version() or "", ends[0].selected_alpn_protocol() or ""
-
-
-def der(pair: Pair) -> bytes:
-    """A certificate as it is sent."""
-    return ssl.PEM_cert_to_DER_cert(pair.certificate.read_text())
 
 
 def loaded(settings: TlsConfig) -> ssl.SSLContext:
@@ -101,7 +55,7 @@ def test_handshake(newest: ssl.TLSVersion, pairs: dict[str, Pair]) -> None:
     """A client gets the certificate, over TLS 1.2 or 1.3, and HTTP/1.1 though it could more."""
     certificate, version, protocol = shaken(loaded(pairs["old"].config), newest)
 
-    assert certificate == der(pairs["old"])
+    assert certificate == pairs["old"].content
     assert (version.replace(".", "_"), protocol) == (newest.name, "http/1.1")
 
 
@@ -115,7 +69,7 @@ def test_renew(pairs: dict[str, Pair]) -> None:
     made = loaded(pairs["old"].config)
     load(made, pairs["new"].config)
 
-    assert shaken(made)[0] == der(pairs["new"])
+    assert shaken(made)[0] == pairs["new"].content
 
 
 def test_renewed_in_place(pairs: dict[str, Pair], tmp_path: Path) -> None:
@@ -123,15 +77,14 @@ def test_renewed_in_place(pairs: dict[str, Pair], tmp_path: Path) -> None:
     here = Pair(tmp_path / "crt", tmp_path / "key")
     made = None
     for name in ("old", "new"):
-        here.certificate.write_bytes(pairs[name].certificate.read_bytes())
-        here.key.write_bytes(pairs[name].key.read_bytes())
+        here.put(pairs[name])
         if made is None:
             made = loaded(here.config)
         else:
             load(made, here.config)
     assert made is not None
 
-    assert shaken(made)[0] == der(pairs["new"])
+    assert shaken(made)[0] == pairs["new"].content
 
 
 BAD = [("new", "old"), ("old", "new"), ("new", "locked"), ("new", "nothing")]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import make_pair
 from tests.daemon import SECONDS, Daemon, cli, free_port, join, pattern
 from tests.peers import Proxy, haproxy, nginx, nginx_in_front, peer, run
 from tests.system.client import Client, Listening, fetch, read_through, size, wait_viewers
-from tests.system.test_tls import make_pair
 
 OPEN = {"auth.anonymous": "view,snapshot,admin"}
 FAR = "203.0.113.9"

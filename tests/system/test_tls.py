@@ -8,12 +8,12 @@ import statistics
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.certificates import Pair
 from tests.daemon import SECONDS, Daemon, cli, join, pattern, trusting_everybody, wait_for, write_config
 from tests.peers import peer, run
 from tests.system.client import Client, events, last_picture, request, size, wait_viewers
@@ -21,52 +21,6 @@ from tests.system.fakecam import Camera
 from tests.system.test_isolation import FULL, read_slowly
 
 KEY = "wall-3f9c1e77"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A certificate for 127.0.0.1 and its key, in files."""
-
-    certificate: Path
-    key: Path
-
-    @property
-    def sets(self) -> dict[str, object]:
-        return {"tls.certificate": str(self.certificate), "tls.key": str(self.key)}
-
-    @property
-    def content(self) -> bytes:
-        """The certificate as a handshake shows it."""
-        return ssl.PEM_cert_to_DER_cert(self.certificate.read_text())
-
-    def put(self, other: "Pair") -> None:
-        """Put another pair in the place of this one, as certbot does."""
-        shutil.copy(other.certificate, self.certificate)
-        shutil.copy(other.key, self.key)
-
-
-def make_pair(folder: Path, name: str, *words: str) -> Pair:
-    """A new self-signed certificate; `words` are options of `openssl req`, by default for a key without password."""
-    openssl = peer("openssl", "openssl")
-    pair = Pair(folder / f"{name}.crt", folder / f"{name}.key")
-    made = run(
-        *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2"),
-        *("-keyout", str(pair.key), "-out", str(pair.certificate), "-subj", f"/CN={name}"),
-        *("-addext", "subjectAltName=IP:127.0.0.1", *(words or ("-nodes",))),
-    )
-    assert made.returncode == 0, made
-    return pair
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
-    """An old certificate, a new one, and one whose key has a password."""
-    folder = tmp_path_factory.mktemp("pairs")
-    return {
-        "old": make_pair(folder, "old"),
-        "new": make_pair(folder, "new"),
-        "locked": make_pair(folder, "locked", "-passout", "pass:hunter2"),
-    }
 
 
 @pytest.fixture
