@@ -313,7 +313,7 @@ class Capture:
             taken=now,
             width=width,
             height=height,
-            live=False,
+            missing=self.status.state,
         )
 
     def _rest(self) -> None:

@@ -9,7 +9,8 @@ class Frame:
 
     `seq` counts the camera's frames from 1. `captured` is Unix seconds; `taken` is the same moment and `ready` the
     moment this object was made, both in monotonic seconds, so that an age survives a clock that is set.
-    `live` is False on a no-signal card. The views are explained in `mjpegd.wire.multipart`.
+    `missing` is empty on a picture; on a card it is the state of the camera that has none, and `live` is False. The
+    views are explained in `mjpegd.wire.multipart`.
     """
 
     seq: int
@@ -18,7 +19,12 @@ class Frame:
     ready: float
     width: int
     height: int
-    live: bool
     jpeg: memoryview
     part: memoryview
     advance: memoryview
+    missing: str = ""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is a picture, and no card."""
+        return not self.missing

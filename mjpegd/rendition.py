@@ -98,5 +98,5 @@ class Rendition:
             taken=frame.taken,
             width=width,
             height=height,
-            live=frame.live,
+            missing=frame.missing,
         )

@@ -170,7 +170,7 @@ async def turns(count: int = 10) -> None:
 
 def big(seq: int, *, live: bool = True, taken: float | None = None) -> Frame:
     """A frame of 128x96."""
-    plain = replace(frame(seq, (BIG,)), width=128, height=96, live=live)
+    plain = replace(frame(seq, (BIG,)), width=128, height=96, missing="" if live else "lost")
     return plain if taken is None else replace(plain, taken=taken)
 
 

@@ -403,7 +403,7 @@ async def watch(ring: Ring, lazy: int) -> list[int]:
 def renumbered(original: Frame, seq: int) -> Frame:
     """The same picture with another number, for next to nothing."""
     views = original.jpeg, original.part, original.advance
-    return Frame(seq, original.captured, original.taken, original.ready, 64, 48, True, *views)
+    return Frame(seq, original.captured, original.taken, original.ready, 64, 48, *views)
 
 
 async def test_ping_pong_with_a_thread() -> None:

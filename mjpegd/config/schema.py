@@ -169,6 +169,41 @@ class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Seconds, Meta(description="Seconds without a frame after which the camera is stale and opened again.")
     ] = 2.0
     open_timeout: Annotated[Seconds, Meta(description="Seconds a network source has to open.")] = 10.0
+    frozen_after: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86400,
+            description="Seconds of the same picture after which the camera is frozen; 0 for screens: never.",
+        ),
+    ] = 60.0
+    on_demand: Annotated[bool, Meta(description="Close the source while nobody watches.")] = False
+    linger: Annotated[Seconds, Meta(description="Seconds after the last viewer before it is closed.")] = 30.0
+    transport: Annotated[Literal["tcp", "udp"], Meta(description="How RTSP carries the video.")] = "tcp"
+    low_delay: Annotated[
+        bool, Meta(description="Decode in one thread and without buffers; false for more than one core can decode.")
+    ] = True
+    ffmpeg_options: Annotated[
+        Texts, Meta(description='Further options for FFmpeg\'s input, as ["user_agent=mjpegd", "max_delay=500000"].')
+    ] = ()
+    hwaccel: Annotated[
+        Literal["none", "auto", "vaapi", "mfx", "drm"],
+        Meta(description="What decodes H.264 and the like; where that is not there, software does."),
+    ] = "none"
+    idle: Annotated[
+        Literal["full", "keyframes"],
+        Meta(description="What is decoded while nobody watches; keyframes cost less, the first viewer waits longer."),
+    ] = "full"
+    max_lag: Annotated[
+        Seconds, Meta(description="Seconds an FFmpeg source may fall behind its own clock before it is opened again.")
+    ] = 3.0
+    interval: Annotated[Seconds, Meta(description="Seconds between two pictures of a snapshot+http source.")] = 0.5
+    token: Annotated[
+        str, Meta(description="Bearer token for an HTTP source; or credential:NAME.", extra={"secret": True})
+    ] = ""
+    verify: Annotated[
+        bool, Meta(description="Check the certificate of an https source; false for one that signed its own.")
+    ] = True
     retry_min: Annotated[Seconds, Meta(description="Seconds before the first new try to open a lost camera.")] = 1.0
     retry_max: Annotated[Seconds, Meta(description="Longest pause between two tries; each is twice the last.")] = 30.0
 

@@ -13,13 +13,19 @@ JPEG = "JPEG"
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What the source gives, as far as it says: 0 where it does not. `device` is where it was found."""
+    """What the source gives, as far as it says: 0 where it does not. `device` is where it was found.
+
+    `decoder` is what decodes it, `software` or the name of an accelerator; empty for pictures passed through. `via`
+    has the relays of our kind between the camera and us, the nearest last (RFC 9110 7.6.3).
+    """
 
     width: int
     height: int
     fps: float
     format: str
     device: str
+    decoder: str = ""
+    via: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,9 @@ class Grab:
     """One picture as the source gave it: JPEG or raw pixels, in a buffer that the next `read` may reuse.
 
     `taken` is the moment of capture in monotonic seconds; `skipped` counts the pictures lost since the one before.
-    Size and `stride` (bytes a row, 0 for no padding) are needed for pixels; a JPEG tells its own.
+    Size and `stride` (bytes a row, 0 for no padding) are needed for pixels; a JPEG tells its own. `captured` is the
+    moment of capture in Unix seconds where the source itself says it. `missing` is not empty on a card which a source
+    shows because its own camera has no picture: it is that camera's state.
     """
 
     data: memoryview
@@ -37,6 +45,8 @@ class Grab:
     width: int = 0
     height: int = 0
     stride: int = 0
+    captured: float | None = None
+    missing: str = ""
 
 
 class Source(Protocol):
@@ -44,8 +54,10 @@ class Source(Protocol):
 
     granted: Granted
 
-    def read(self) -> Grab | None:
+    def read(self, *, pixels: bool = True) -> Grab | None:
         """The next picture, blocking; None if `stop` was set first.
+
+        Without `pixels` nobody needs this one decoded: a source of pixels may give it with no `data`, for less.
 
         `BrokenPicture` for one that the driver flags as bad, `SourceStalled` after `stale_after` seconds of silence,
         `SourceError` when the source is gone.

@@ -52,7 +52,7 @@ class FFmpegSource:
         self.granted = Granted(int(width), int(height), fps, "BGR", "file" if self._ends else "network")
         self._pace = Pace(1 / (fps if 0 < fps <= FASTEST else DEFAULT_FPS), stop)
 
-    def read(self) -> Grab | None:
+    def read(self, *, pixels: bool = True) -> Grab | None:
         """The next picture: of a file when it is due, of a network source when it comes."""
         if self._ends and self._pace.stopped():
             return None

@@ -30,7 +30,7 @@ class PatternSource:
         self._number = 0
         self._background = _bars(camera.width, camera.height)
 
-    def read(self) -> Grab | None:
+    def read(self, *, pixels: bool = True) -> Grab | None:
         """The next picture, when it is due."""
         if self._pace.stopped():
             return None

@@ -28,13 +28,13 @@ class StandinSource(PatternSource):
         self._look_at = monotonic() + LOOK_EVERY
         self._try_at = monotonic() + TRY_EVERY
 
-    def read(self) -> Grab | None:
+    def read(self, *, pixels: bool = True) -> Grab | None:
         """The next picture of the pattern."""
         now = monotonic()
         if now >= self._look_at:
             self._look_at = now + LOOK_EVERY
             self._look(now)
-        return super().read()
+        return super().read(pixels=pixels)
 
     def _look(self, now: float) -> None:
         nodes = set(devices.nodes())

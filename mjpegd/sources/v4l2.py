@@ -110,7 +110,7 @@ class V4L2Source:
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLIN)
 
-    def read(self) -> Grab | None:
+    def read(self, *, pixels: bool = True) -> Grab | None:
         """The next picture; the mapped buffer it lies in goes back to the driver at the next call."""
         try:
             self._give_back()

@@ -35,20 +35,24 @@ _CLOSE = f"\r\n--{BOUNDARY}--\r\n".encode()
 Pieces = tuple[memoryview | bytes, ...]
 
 
-def part_head(length: int, captured: float, seq: int, *, repeat: bool = False) -> bytes:
-    """The header block of a part of the default profile; every line is under 128 bytes, ffmpeg's line buffer."""
+def part_head(length: int, captured: float, seq: int, missing: str = "", *, repeat: bool = False) -> bytes:
+    """The header block of a part of the default profile; every line is under 128 bytes, ffmpeg's line buffer.
+
+    A card says in `X-Source-State` what is `missing`, so that a relay behind us does not take it for a picture.
+    """
     head = (
         f"Content-Type: image/jpeg\r\nContent-Length: {length}\r\nX-Timestamp: {captured:.6f}\r\nX-Frame-Id: {seq}\r\n"
     )
-    return (head + ("X-Frame-Repeat: 1\r\n\r\n" if repeat else "\r\n")).encode()
+    card = f"X-Source-State: {missing}\r\n" if missing else ""
+    return (head + card + ("X-Frame-Repeat: 1\r\n\r\n" if repeat else "\r\n")).encode()
 
 
 def assemble(
-    pieces: Pieces, *, seq: int, captured: float, taken: float, width: int, height: int, live: bool = True
+    pieces: Pieces, *, seq: int, captured: float, taken: float, width: int, height: int, missing: str = ""
 ) -> Frame:
     """Join a picture's `pieces` and all that goes around it: the only copy of a frame between kernel and kernel."""
     length = sum(map(len, pieces))
-    head = part_head(length, captured, seq)
+    head = part_head(length, captured, seq, missing)
     buffer = memoryview(b"".join((head, *pieces, _TRAILER)))
     start, end = len(head), len(head) + length
     return Frame(
@@ -58,11 +62,15 @@ def assemble(
         ready=monotonic(),
         width=width,
         height=height,
-        live=live,
         jpeg=buffer[start:end],
         part=buffer[: end + 2 + len(_DELIMITER)],
         advance=buffer[start:],
+        missing=missing,
     )
+
+
+def _repeated_head(frame: Frame) -> bytes:
+    return part_head(len(frame.jpeg), frame.captured, frame.seq, frame.missing, repeat=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +90,11 @@ class Profile:
         """The same frame once more: the only heartbeat that no client takes for an error."""
         if not self.own_head:
             return (frame.advance,)
-        return part_head(len(frame.jpeg), frame.captured, frame.seq, repeat=True), frame.jpeg, b"\r\n" + _DELIMITER
+        return _repeated_head(frame), frame.jpeg, b"\r\n" + _DELIMITER
 
     def last(self, frame: Frame) -> Pieces:
         """The frame once more with the closing delimiter behind it: the orderly end of a stream."""
-        head = part_head(len(frame.jpeg), frame.captured, frame.seq, repeat=True) if self.own_head else b""
+        head = _repeated_head(frame) if self.own_head else b""
         return head, frame.jpeg, _CLOSE
 
 
