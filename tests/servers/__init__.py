@@ -1,0 +1,1 @@
+"""Cameras as mjpegd's users have them: servers of RTSP and HTTP, each with a picture that moves."""
