@@ -9,14 +9,18 @@ from itertools import count
 from time import time
 
 from mjpegd import log
-from mjpegd.capture import Capture, State, Status
+from mjpegd.capture import Capture
+from mjpegd.condition import State, Status
 from mjpegd.config.schema import CameraConfig
+from mjpegd.demand import Demand
 from mjpegd.frame import Frame
 from mjpegd.rendition import Look, Rendition
 from mjpegd.ring import Ring
 
 PATIENCE = 1.0
 """Seconds a camera may take to open before a card is shown in its place."""
+MOST_LEFT = 3
+"""Threads of one camera that may be left behind in library calls on the network, before only a restart helps."""
 LET_GO, LOOK_EVERY = 5.0, 0.02
 """Seconds a source has to let go of its device before the one that follows it tries to open it, and between looks."""
 
@@ -75,8 +79,9 @@ class Camera:
         self.ring = Ring(loop)
         self.tag = secrets.token_hex(6)
         """Another one for each camera and each start, so that no ETag of ours outlives its frames."""
+        self.demand = Demand()
         self._ids = count(1)
-        self.capture = Capture(name, config, self.ring.publish, self._ids)
+        self.capture = self._capture(config)
         self.audience = Audience()
         self._renditions: dict[Look, Rendition] = {}
         self._loop = loop
@@ -87,38 +92,69 @@ class Camera:
         """Whether pictures come."""
         return self.capture.status.state is State.LIVE
 
-    def start(self) -> None:
-        """Start the capture thread."""
-        if self._starting is not None:
-            self._starting.cancel()
-        self.capture.start()
-        self._starting = self._loop.create_task(self._announce_starting(), name=f"starting-{self.name}")
+    @property
+    def via(self) -> tuple[str, ...]:
+        """The relays that its pictures come through, itself the last."""
+        granted = self.capture.granted
+        return (*(granted.via if granted is not None else ()), self.tag)
 
     @property
     def holds_device(self) -> bool:
         """Whether its source may keep another camera from a device: all but addresses."""
         return "://" not in self.config.source
 
+    def start(self) -> None:
+        """Start the capture thread."""
+        self.capture.start()
+        self._expect_picture()
+
     def pause(self) -> None:
-        """Ask the thread to end; the viewers stay, for `resume`."""
+        """Close the source and show nobody anything, until `resume`."""
+        self.demand.paused = True
+        self.capture.nudge()
+
+    def resume(self) -> None:
+        """Open the source again."""
+        self.demand.paused = False
+        self.capture.nudge()
+        self._expect_picture()
+
+    def suspend(self) -> None:
+        """Ask the thread to end; the viewers stay, for `reopen`."""
         self.capture.stop()
         self.capture.status = Status(State.STARTING, time(), "opening again")
 
-    def resume(self, config: CameraConfig) -> None:
+    def reopen(self, config: CameraConfig) -> None:
         """Start, or go on with another configuration behind a capture that has ended or was left behind."""
         if self.ring.closed:
             return
         if self.capture.stopped:
             before, self.config = self.capture, config
-            self.capture = Capture(self.name, config, self.ring.publish, self._ids)
+            self.capture = self._capture(config)
             self.capture.inherit(before)
             for rendition in self._renditions.values():
                 rendition.quality = config.quality
         self.start()
 
+    def _capture(self, config: CameraConfig) -> Capture:
+        return Capture(self.name, config, self.ring, self._ids, self.demand, tag=self.tag)
+
     @contextmanager
     def watch(self, look: Look) -> Iterator[Ring]:
         """The frames in that look, for as long as somebody wants them."""
+        waits = not self.demand.now
+        self.demand.enter()
+        if waits and not self.is_live:
+            self.capture.nudge()
+            self._expect_picture()
+        try:
+            with self._rendition(look) as ring:
+                yield ring
+        finally:
+            self.demand.leave()
+
+    @contextmanager
+    def _rendition(self, look: Look) -> Iterator[Ring]:
         if look == Look():
             yield self.ring
             return
@@ -142,6 +178,14 @@ class Camera:
         self.capture.stop()
         self.ring.close()
 
+    def _expect_picture(self) -> None:
+        """Show a card if none comes soon."""
+        if self._starting is not None:
+            self._starting.cancel()
+        if self.ring.closed:
+            return
+        self._starting = self._loop.create_task(self._announce_starting(), name=f"starting-{self.name}")
+
     async def _announce_starting(self) -> None:
         await asyncio.sleep(PATIENCE)
         await asyncio.to_thread(self.capture.announce_starting)
@@ -160,12 +204,21 @@ class Camera:
             return None
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A capture whose thread did not end when it was asked to."""
+
+    name: str
+    capture: Capture
+    holds_device: bool
+
+
 class Cameras(Mapping[str, Camera]):
     """Every camera by name, in the order of the configuration; the first is the default."""
 
     def __init__(self, configs: Mapping[str, CameraConfig], loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._left: list[tuple[str, Capture]] = []
+        self._left: list[Left] = []
         self._cameras = {name: Camera(name, config, loop) for name, config in configs.items()}
 
     async def apply(self, configs: Mapping[str, CameraConfig]) -> None:
@@ -178,7 +231,7 @@ class Cameras(Mapping[str, Camera]):
         for camera in gone:
             camera.stop()
         for camera in changed:
-            camera.pause()
+            camera.suspend()
         added = [self._cameras[name] for name in configs if name not in before]
         away = (*gone, *changed)
         await asyncio.gather(
@@ -190,25 +243,45 @@ class Cameras(Mapping[str, Camera]):
         """Open a camera once its own thread has ended, and those that may hold a device which is to be its own."""
         await asyncio.gather(*(self._let_go(other) for other in away if other is camera or other.holds_device))
         try:
-            camera.resume(config)
+            camera.reopen(config)
         except RuntimeError as error:  # no thread to be had
             log.get(camera=camera.name).error("cannot open the camera", reason=str(error))
 
+    async def rescue(self) -> None:
+        """Do for the cameras what their threads cannot while a call into a library does not come back.
+
+        Its silence is shown; and where no device is held by it, a new thread takes the place of the old one.
+        """
+        for camera in list(self.values()):
+            if camera.capture.overdue():
+                await asyncio.to_thread(camera.capture.announce_silence)
+            if camera.capture.stuck() and not camera.holds_device and self._count_left(camera.name) < MOST_LEFT:
+                log.get(camera=camera.name).error("capture thread stuck in a network source: left behind")
+                camera.suspend()
+                self._left.append(Left(camera.name, camera.capture, holds_device=False))
+                camera.reopen(camera.config)
+
     def stuck(self) -> dict[str, float]:
-        """Names and seconds of the threads that a call does not give back, those left behind by a reload included."""
-        self._left = [(name, capture) for name, capture in self._left if not capture.join(0)]
-        captures = [*((name, camera.capture) for name, camera in self.items()), *self._left]
+        """Names and seconds of the threads that a call does not give back, and that only a restart frees."""
+        self._left = [left for left in self._left if not left.capture.join(0)]
+        captures = [
+            *((name, camera.capture) for name, camera in self.items()),
+            *((left.name, left.capture) for left in self._left if left.holds_device),
+        ]
         return {name: seconds for name, capture in captures if (seconds := capture.stuck())}
+
+    def _count_left(self, name: str) -> int:
+        return sum(left.name == name for left in self._left)
 
     async def _let_go(self, camera: Camera) -> None:
         """Wait until a stopped camera has let go of its device, so that the next one finds it free."""
         deadline, capture = self._loop.time() + LET_GO, camera.capture
         while capture is camera.capture and not capture.join(0):
             if self._loop.time() > deadline:
-                if (camera.name, capture) in self._left:
+                if any(left.capture is capture for left in self._left):
                     return
                 log.get(camera=camera.name).warning("the source did not let go in time: left behind")
-                self._left.append((camera.name, capture))
+                self._left.append(Left(camera.name, capture, camera.holds_device))
                 return
             await asyncio.sleep(LOOK_EVERY)
 

@@ -4,21 +4,26 @@ It is the one owner of retry. A lost camera is a frame like any other, the card,
 camera is there.
 """
 
-import math
-import random
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from enum import StrEnum
 from time import monotonic, time
+from typing import Protocol
 
-from mjpegd import jpeg, log, sources
-from mjpegd.config.schema import CameraConfig
-from mjpegd.errors import BrokenPicture, SourceError, SourceStalled
+from msgspec import structs
+
+from mjpegd import cards, jpeg, log, sources
+from mjpegd.backoff import Backoff
+from mjpegd.condition import State, Status
+from mjpegd.config.schema import CameraConfig, ControlValue
+from mjpegd.demand import Demand
+from mjpegd.errors import BrokenPicture, SourceError, SourceFrozen, SourceStalled
 from mjpegd.frame import Frame
+from mjpegd.lifeline import SLICE, Lifeline
 from mjpegd.masking import mask
 from mjpegd.sources.base import JPEG, Grab, Granted, Source
+from mjpegd.stillness import Freeze
 from mjpegd.timing import Rate, Timing
 from mjpegd.wire import multipart
 
@@ -31,71 +36,25 @@ REVIEW_AFTER, REVIEW_EVERY = 5.0, 60.0
 GRACE, RESOLVING = 10.0, 30.0
 """Seconds beyond its own time limits after which a call into a driver or a library is taken for stuck; of these the
 second for addresses, since a name server that is down may take that long and cannot be interrupted."""
-SLICE = 1.0
-"""Longest time between two looks of a thread that only waits."""
+OVERDUE = 1.5
+"""Seconds beyond `stale_after` after which others say of a live camera that it is silent, if its thread does not."""
 SLOW = 0.7
 """Share of the rate asked for below which the operator is told."""
+MOST_RELAYS = 8
+"""Relays in a row that a picture may have come through."""
+
+STATES: dict[type[SourceError], State] = {SourceStalled: State.STALE, SourceFrozen: State.FROZEN}
+"""The state that an error leads to; every other is a loss."""
 
 
-class State(StrEnum):
-    """What can be said of a camera; `stale` is open but silent, `lost` cannot be opened or read."""
+class Outlet(Protocol):
+    """Where frames go: a ring."""
 
-    STARTING = "starting"
-    LIVE = "live"
-    STALE = "stale"
-    LOST = "lost"
+    def publish(self, frame: Frame) -> None:
+        """Make it the newest."""
 
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A state, since when (Unix seconds; of an outage: its beginning), and why in words."""
-
-    state: State
-    since: float
-    reason: str = ""
-
-
-class Backoff:
-    """Pauses that double from `low` to `high` seconds, shortened at random so that cameras do not retry in step."""
-
-    def __init__(self, low: float, high: float) -> None:
-        self._low, self._high = low, high
-        self._tries = 0
-
-    def pause(self) -> float:
-        """The next pause."""
-        full = min(self._high, self._low * 2.0 ** min(self._tries, 32))
-        self._tries += 1
-        return full * random.uniform(0.75, 1.0)  # noqa: S311  (jitter, no secret)
-
-    def reset(self) -> None:
-        """Begin at the shortest again."""
-        self._tries = 0
-
-
-class Lifeline(threading.Event):
-    """Asks a capture thread to end. Whoever works in the thread looks at it often, and so shows that it gets on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._looked = monotonic()
-
-    def is_set(self) -> bool:
-        """Whether to end; for the thread alone."""
-        self._looked = monotonic()
-        return super().is_set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait in slices, each of them a look."""
-        until = math.inf if timeout is None else monotonic() + timeout
-        while not super().is_set() and (left := until - monotonic()) > 0:
-            self._looked = monotonic()
-            super().wait(min(left, SLICE))
-        return self.is_set()
-
-    def silent(self) -> float:
-        """Seconds since the thread last looked; for everybody else."""
-        return monotonic() - self._looked
+    def forget(self) -> None:
+        """Have no newest one until the next is published."""
 
 
 def to_picture(grab: Grab, config: CameraConfig) -> jpeg.Picture:
@@ -108,21 +67,36 @@ def to_picture(grab: Grab, config: CameraConfig) -> jpeg.Picture:
 
 
 class Capture:
-    """One camera's thread and what it counts. Only the thread writes; whoever reads sees a whole value."""
+    """One camera's thread and what it counts. Only the thread writes; whoever reads sees a whole value.
 
-    def __init__(self, name: str, config: CameraConfig, publish: Callable[[Frame], None], ids: Iterator[int]) -> None:
+    `tag` is what the camera is known by in a chain of relays.
+    """
+
+    def __init__(
+        self, name: str, config: CameraConfig, outlet: Outlet, ids: Iterator[int], demand: Demand, *, tag: str
+    ) -> None:
         self.status = Status(State.STARTING, time())
+        self.trouble: Status | None = None
+        """The last outage, for those who come after it."""
+        self.changes: Counter[State] = Counter()
+        """How often it came into each state."""
         self.granted: Granted | None = None
         self.kind = sources.kind_of(config.source).name
         self.captured = self.skipped = self.broken = self.opened = self.last_size = 0
+        self.lag = 0.0
+        self.controls: dict[str, ControlValue] = {}
+        """What was set by hand, on top of what the configuration says; set again at each opening."""
         self.rate, self.capture_time, self.encode_time = Rate(), Timing(), Timing()
-        self._name, self._config, self._publish = name, config, publish
-        self._spec = config.source
+        self._name, self._config, self._outlet = name, config, outlet
+        self._spec, self._tag = config.source, tag
         self._ids = ids
         self._size = self._last_shape = (config.width, config.height)
-        self._stop = Lifeline()
+        self._demand = demand
+        self._stop = Lifeline(demand)
         self._backoff = Backoff(config.retry_min, config.retry_max)
         self._live_from = self._last_good = self._review_at = 0.0
+        self._last: Frame | None = None
+        self._freeze = Freeze(config.frozen_after) if config.frozen_after else None
         self._slow = self.stopped = False
         self._log = log.get(camera=name)
         self._thread = threading.Thread(target=self._run, name=f"capture-{name}", daemon=True)
@@ -135,6 +109,10 @@ class Capture:
         """Ask the thread to end; `join` waits for it. Nothing of it is shown from now on."""
         self.stopped = True
         self._stop.set()
+
+    def nudge(self) -> None:
+        """Have the thread look at the demand now."""
+        self._stop.nudge()
 
     def join(self, timeout: float) -> bool:
         """Wait for the end; False if a library call still holds the thread (it is a daemon: it ends with us)."""
@@ -153,35 +131,68 @@ class Capture:
             return 0.0 if self.stopped else silent
         return silent if silent > patience and self._thread.is_alive() else 0.0
 
+    def overdue(self) -> bool:
+        """Whether a camera passes for live, and its thread has for long been in a call that gives nothing."""
+        waited = self._stop.silent() > self._config.stale_after + OVERDUE
+        return waited and self.status.state is State.LIVE and self._demand.now
+
     def inherit(self, before: "Capture") -> None:
         """Go on counting where the capture before this one ended."""
         self.captured, self.skipped, self.broken = before.captured, before.skipped, before.broken
-        self.opened = before.opened
+        self.opened, self.changes, self.trouble = before.opened, before.changes, before.trouble
+        self.controls = before.controls
 
     def announce_starting(self) -> None:
-        """Show a card while the first opening takes long. Draws it, so not for the loop's thread."""
+        """Show a card while an opening takes long. Draws it, so not for the loop's thread."""
         if self.status.state is State.STARTING:
-            card = self._card("starting")
+            card = self._card()
             if self.status.state is State.STARTING:  # still, after the time it took to draw
                 self._show(card)
 
+    def announce_silence(self) -> None:
+        """Say that it is silent in the place of a thread that cannot. Draws a card, so not for the loop's thread."""
+        self._fail(SourceStalled("no frames: a call into the source does not come back"))
+
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while not self._stop.ended:
             try:
+                if not self._is_called_for():
+                    self._stand_by()
+                    continue
                 error = self._session()
                 if error is not None:
                     self._fail(error)
-                self._rest()
+                    self._rest()
             except Exception:  # noqa: BLE001  (whatever it is, the camera is tried again)
                 self._log.exception("capture broke down: this is a bug in mjpegd")
                 self._stop.wait(SLICE)
 
+    def _is_called_for(self) -> bool:
+        """Whether the source is to be open."""
+        on_demand = self._config.on_demand and not self._demand.within(self._config.linger)
+        return not (on_demand or self._demand.paused)
+
+    def _stand_by(self) -> None:
+        """Keep the source closed until it is called for again."""
+        if self._demand.paused:
+            self._become(State.PAUSED, "paused")
+            self._show(self._card())
+        else:
+            self._become(State.IDLE, "nobody watches")
+            self._outlet.forget()  # whoever comes is to see what is, not what was
+        self._log.info(f"camera {self.status.state}: the source is closed")
+        while not (self._stop.ended or self._is_called_for()):
+            self._stop.doze()
+        self._become(State.STARTING)
+        self._backoff.reset()
+
     def _session(self) -> SourceError | None:
         """From open to stop or to the failure that is returned."""
+        config = structs.replace(self._config, controls={**self._config.controls, **self.controls})
         try:
-            with closing(sources.open_source(self._spec, self._config, self._stop)) as source:
+            with closing(sources.open_source(self._spec, config, self._stop)) as source:
                 self._note_opened(source.granted)
-                while not self._stop.is_set():
+                while not self._stop.is_set() and self._is_called_for():
                     self._step(source)
         except SourceError as error:
             return error
@@ -191,8 +202,13 @@ class Capture:
         return None
 
     def _note_opened(self, granted: Granted) -> None:
+        if self._tag in granted.via:
+            raise SourceError("a loop: these pictures would be its own")
+        if len(granted.via) >= MOST_RELAYS:
+            raise SourceError(f"these pictures came through {len(granted.via)} relays: a loop?")
         self.granted = granted
         self.opened += 1
+        self.lag = 0.0
         self._size = (granted.width or self._size[0], granted.height or self._size[1])
         self._last_good = monotonic()
         if self.kind == "auto" and granted.device.startswith("/dev/"):
@@ -200,18 +216,25 @@ class Capture:
 
     def _step(self, source: Source) -> None:
         try:
-            grab = source.read()
+            grab = source.read(pixels=self._demand.now)
             if grab is None:
                 return
             self.skipped += grab.skipped
+            self.lag = grab.lag
+            if not grab.data and grab.format != JPEG:
+                self._note_unseen(grab)
+                return
             frame = self._frame(grab)
         except BrokenPicture as error:
             self._note_broken(error)
             return
         if self.stopped:
             return
-        self._note_good(frame)
-        self._show(frame)
+        if grab.missing:
+            self._note_missing(frame)
+        elif not self._is_frozen(grab, frame):
+            self._note_good(frame)
+            self._show(frame)
 
     def _frame(self, grab: Grab) -> Frame:
         began = monotonic()
@@ -221,11 +244,31 @@ class Capture:
         return multipart.assemble(
             picture.pieces,
             seq=next(self._ids),
-            captured=time() - (monotonic() - grab.taken),
+            captured=time() - (monotonic() - grab.taken) if grab.captured is None else grab.captured,
             taken=grab.taken,
             width=picture.width,
             height=picture.height,
+            missing=grab.missing,
         )
+
+    def _note_unseen(self, grab: Grab) -> None:
+        """One that nobody needed: counted, and never made."""
+        self.captured += 1
+        self.rate.tick(grab.taken)
+        self._last_good = grab.taken
+
+    def _note_missing(self, card: Frame) -> None:
+        """The source's own camera has no picture, and it shows a card: so do we, the same."""
+        self._last_good = card.ready
+        self._leave(State.LOST, f"the camera behind it is {card.missing}")
+        self._show(card)
+
+    def _is_frozen(self, grab: Grab, frame: Frame) -> bool:
+        """Whether this is the picture that was shown for too long already; raises `SourceFrozen` at first."""
+        if self._freeze is None or self.granted is None or self.granted.device in sources.NEVER_FROZEN:
+            return False
+        self._last_good = frame.taken
+        return self._freeze.holds(grab, frame)
 
     def _note_good(self, frame: Frame) -> None:
         self.captured += 1
@@ -235,7 +278,7 @@ class Capture:
         size = (frame.width, frame.height)
         if size == self._last_shape:  # twice in a row: a flipped bit in one header does not size the next card
             self._size = size
-        self._last_shape = size
+        self._last_shape, self._last = size, frame
         self._last_good = frame.ready
         if self.status.state is not State.LIVE:
             self._note_live()
@@ -244,7 +287,7 @@ class Capture:
 
     def _note_live(self) -> None:
         assert self.granted is not None
-        self.status = Status(State.LIVE, time())
+        self._become(State.LIVE)
         self._live_from = self._last_good
         self._review_at, self._slow = self._last_good + REVIEW_AFTER, False
         width, height = self._size
@@ -285,32 +328,35 @@ class Capture:
 
     def _fail(self, error: SourceError) -> None:
         """Leave `live` with a reason: in the log, in the status and in the picture; once until something changes."""
-        state = State.STALE if isinstance(error, SourceStalled) else State.LOST
-        if self.stopped:
-            return
-        old, reason = self.status, mask(str(error))
-        if (old.state, old.reason) == (state, reason):
-            return
-        outage = old.state in (State.STALE, State.LOST)
-        self.status = Status(state, old.since if outage else time(), reason)
+        if not self.stopped and self._leave(STATES.get(type(error), State.LOST), mask(str(error))):
+            self._show(self._card())
+
+    def _leave(self, state: State, reason: str) -> bool:
+        """Go into an outage, with one line in the log; False if it is the same one still."""
+        if not self._become(state, reason):
+            return False
+        self.trouble = self.status
         self._log.warning("camera " + state, source=mask(self._spec), reason=reason)
-        self._show(self._card(reason))
+        return True
+
+    def _become(self, state: State, reason: str = "") -> bool:
+        """Change the status; False if that is what it was already."""
+        before, self.status = self.status, self.status.then(state, reason)
+        self.changes[state] += before.state is not state
+        return self.status is not before
 
     def _show(self, frame: Frame) -> None:
         """Publish, unless another capture has this one's place by now: it was stuck, was left behind, and came back."""
         if not self.stopped:
-            self._publish(frame)
+            self._outlet.publish(frame)
 
-    def _card(self, reason: str) -> Frame:
-        from mjpegd import pixels
-
-        width, height = self._size
-        now = monotonic()
+    def _card(self) -> Frame:
+        data, width, height = cards.draw(self._name, self.status, self._size, self._last)
         return multipart.assemble(
-            (pixels.card(width, height, self._name, reason, self.status.since),),
+            (data,),
             seq=next(self._ids),
             captured=time(),
-            taken=now,
+            taken=monotonic(),
             width=width,
             height=height,
             missing=self.status.state,
@@ -320,7 +366,9 @@ class Capture:
         """Wait before the next try, but not for a device that has just been plugged in."""
         until = monotonic() + self._backoff.pause()
         absent = sources.is_absent(self._spec)
-        while (left := until - monotonic()) > 0 and not self._stop.wait(min(left, LOOK_EVERY)):
+        while (
+            self._is_called_for() and (left := until - monotonic()) > 0 and not self._stop.wait(min(left, LOOK_EVERY))
+        ):
             was_absent, absent = absent, sources.is_absent(self._spec)
             if was_absent and not absent:
                 self._backoff.reset()

@@ -3,7 +3,8 @@
     MjpegdError
     ├── ConfigError       the operator's: every problem at once, exit code 2
     ├── SourceError       the camera's: shown on a card, retried; state `lost`
-    │   └── SourceStalled the camera is there but silent; state `stale`
+    │   ├── SourceStalled the camera is there but silent, or far behind; state `stale`
+    │   └── SourceFrozen  the camera gives the same picture again and again; state `frozen`
     ├── BrokenPicture     one picture's: counted and skipped
     └── HttpError         a request's: carries the status to answer with, and what else to say
         └── ProtocolError the request itself is broken: answer, then close
@@ -31,7 +32,11 @@ class SourceError(MjpegdError):
 
 
 class SourceStalled(SourceError):
-    """The camera is open and delivers nothing."""
+    """The camera is open and delivers nothing, or nothing new enough."""
+
+
+class SourceFrozen(SourceError):
+    """The camera is open and delivers the same picture again and again."""
 
 
 class BrokenPicture(MjpegdError):

@@ -63,6 +63,12 @@ class Ring:
             self._announcing = True
             self._loop.call_soon_threadsafe(self._wake)
 
+    def forget(self) -> None:
+        """Have no newest frame until the next is published: whoever comes waits for that. For any thread."""
+        with self._lock:
+            self._slots.clear()
+            self.newest = None
+
     def ask(self, waiter: Waiter, after: int, deadline: float) -> None:
         """Have `waiter` shown the newest frame: soon if its `seq` is above `after`, its last one, else the next.
 
@@ -111,7 +117,10 @@ class Ring:
                 frame, self.position = self.newest, self._published
             self._announced = frame
             self._woken = monotonic()
-            self._release(None if self.closed else frame)
+            if frame is not None or self.closed:
+                self._release(None if self.closed else frame)
+            elif self._waiters:  # forgotten meanwhile: they wait on
+                self._set_alarm(min(self._waiters.values()))
 
     def _release(self, frame: Frame | None) -> None:
         waiters, self._waiters = self._waiters, {}

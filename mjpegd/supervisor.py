@@ -38,6 +38,7 @@ class Supervisor:
         for tick in count():
             if tick % FILES_EVERY == 0:
                 self._look_at_files()
+            await self._site.cameras.rescue()
             self._look_at_threads()
             self._look_at_viewers()
             self._tell()

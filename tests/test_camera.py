@@ -1,7 +1,7 @@
 """The cameras of a configuration, and what a reload does to them; capture threads are stood in for."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from time import time
 
@@ -9,10 +9,11 @@ import pytest
 
 from mjpegd import camera as module
 from mjpegd.camera import Audience, Camera, Cameras, Tally
-from mjpegd.capture import State, Status
+from mjpegd.condition import State, Status
 from mjpegd.config.schema import CameraConfig
-from mjpegd.frame import Frame
+from mjpegd.demand import Demand
 from mjpegd.rendition import Look
+from mjpegd.ring import Ring
 from tests.daemon import SECONDS
 from tests.pictures import frame
 
@@ -25,8 +26,10 @@ class Standin:
 
     name: str
     config: CameraConfig
-    publish: Callable[[Frame], None]
+    ring: Ring
     ids: Iterator[int]
+    demand: Demand
+    tag: str
     lets_go: bool = True
     stopped: bool = False
     held: float = 0.0
@@ -56,6 +59,14 @@ class Standin:
         """Seconds for which it is held."""
         return self.held
 
+    def overdue(self) -> bool:
+        """Whether it is silent and does not say so."""
+        return False
+
+    def nudge(self) -> None:
+        """Look at the demand."""
+        self.asked.append("nudge")
+
     def announce_starting(self) -> None:
         """Show a card."""
         self.asked.append("announce")
@@ -63,7 +74,7 @@ class Standin:
     def give(self) -> int:
         """Publish the next frame; its number."""
         seq = next(self.ids)
-        self.publish(frame(seq))
+        self.ring.publish(frame(seq))
         return seq
 
 
@@ -72,8 +83,8 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[Standin]:
     """Every capture that was made, in order."""
     made: list[Standin] = []
 
-    def make(name: str, config: CameraConfig, publish: Callable[[Frame], None], ids: Iterator[int]) -> Standin:
-        made.append(Standin(name, config, publish, ids))
+    def make(name: str, config: CameraConfig, ring: Ring, ids: Iterator[int], demand: Demand, *, tag: str) -> Standin:
+        made.append(Standin(name, config, ring, ids, demand, tag))
         return made[-1]
 
     monkeypatch.setattr(module, "Capture", make)

@@ -16,8 +16,11 @@ import pytest
 import structlog.testing
 
 from mjpegd import capture as capture_module
-from mjpegd.capture import Backoff, Capture, State, Status
+from mjpegd.backoff import Backoff
+from mjpegd.capture import Capture
+from mjpegd.condition import State, Status
 from mjpegd.config.schema import CameraConfig
+from mjpegd.demand import Demand
 from mjpegd.errors import BrokenPicture, SourceError, SourceStalled
 from mjpegd.frame import Frame
 from mjpegd.sources.base import JPEG, Grab, Granted
@@ -65,7 +68,7 @@ class Scripted:
         self.granted = Granted(64, 48, 30.0, JPEG, script.device)
         self._script, self._steps, self._stop = script, steps, stop
 
-    def read(self) -> Grab | None:
+    def read(self, *, pixels: bool = True) -> Grab | None:
         """The next picture of the script."""
         for step in self._steps:
             if isinstance(step, Exception):
@@ -95,9 +98,19 @@ class Set:
     def __init__(self, script: Script, config: CameraConfig) -> None:
         self.script = script
         self.frames: list[Frame] = []
+        self.forgotten = 0
+        self.demand = Demand()
         self.seen: list[Status] = []
-        self.capture = Capture("porch", config, self.frames.append, count(1))
+        self.capture = Capture("porch", config, self, count(1), self.demand, tag="5e1f5e1f5e1f")
         script.look = lambda: self.seen.append(self.capture.status)
+
+    def publish(self, frame: Frame) -> None:
+        """Take a frame."""
+        self.frames.append(frame)
+
+    def forget(self) -> None:
+        """Count it."""
+        self.forgotten += 1
 
     def play(self) -> None:
         """Play the script to its end."""
@@ -507,7 +520,7 @@ def test_trouble_while_it_rests(film: Film, logged: list[str], monkeypatch: pyte
         return False
 
     monkeypatch.setattr("mjpegd.capture.sources.is_absent", look)
-    monkeypatch.setattr("mjpegd.capture.SLICE", 0.01)
+    monkeypatch.setattr("mjpegd.lifeline.SLICE", 0.01)
     scene = film(Script(UNPLUGGED, [WHOLE]))
     scene.play()
 

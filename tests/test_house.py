@@ -21,10 +21,11 @@ ROOT = Path(__file__).parent.parent
 HOUSE, TESTS = ROOT / "mjpegd", ROOT / "tests"
 
 FLOORS = (
-    ("mjpegd", "errors", "frame", "timing", "masking", "hosts", "systemd"),
+    ("mjpegd", "errors", "frame", "timing", "masking", "hosts", "systemd", "backoff", "condition", "demand"),
     ("log", "jpeg", "wire"),
     ("config", "ring"),
     ("sources", "pixels", "access", "recipes"),
+    ("cards", "lifeline", "stillness"),
     ("capture", "rendition"),
     ("camera",),
     ("http",),
@@ -40,13 +41,16 @@ DOOR = frozenset({"sources", "pixels"})
 """The rooms of one floor that open on each other."""
 
 PRIVILEGES = {
-    "cv2": ("pixels", "sources.pattern", "sources.ffmpeg"),
+    "cv2": ("pixels", "sources.pattern", "sources.ffinput"),
     "fcntl": ("sources.v4l2", "http.tcp", "access.shares"),
     "mmap": ("sources.v4l2",),
     "call_soon_threadsafe": ("ring",),
     "print": ("cli.__init__", "cli.serve", "cli.look", "cli.access", "cli.recipe"),
     "sys.exit": ("__main__",),
-    "os.environ": ("log", "cli.__init__", "cli.common", "cli.serve", "cli.access", "sources.ffmpeg"),
+    "os.environ": (
+        *("log", "cli.__init__", "cli.common", "cli.serve", "cli.access"),
+        *("sources.ffinput", "sources.ffoptions"),
+    ),
     "os.getenv": (),
     "subprocess": (),
     "asyncio": (
@@ -56,10 +60,13 @@ PRIVILEGES = {
     "socket": ("systemd", "http.tcp", "http.server", "app"),
     "ssl": ("http.tls", "http.server"),
     "threading": (
-        *("log", "ring", "capture", "app", "probe"),
+        *("log", "ring", "lifeline", "capture", "app", "probe"),
         *(
             f"sources.{name}"
-            for name in ("__init__", "base", "auto", "anycamera", "standin", "pattern", "pace", "v4l2", "ffmpeg")
+            for name in (
+                *("__init__", "base", "auto", "anycamera", "standin"),
+                *("pattern", "pace", "v4l2", "ffmpeg", "ffoptions"),
+            )
         ),
     ),
 }

@@ -103,7 +103,7 @@ def test_too_few_bytes_are_a_broken_picture(form: str) -> None:
 @pytest.mark.parametrize("reason", ["unplugged", "x" * 500, "übergroß, kein Bild", ""])
 def test_a_card_has_the_size_asked_for(width: int, height: int, reason: str) -> None:
     """Whatever the reason, the card is as large as the camera's pictures, and not blank."""
-    jpeg = pixels.card(width, height, "porch", reason, 0.0)
+    jpeg = pixels.card(width, height, ("porch", reason, "since noon"))
     image = cv2.imdecode(numpy.frombuffer(jpeg, numpy.uint8), cv2.IMREAD_COLOR)
     assert image is not None
     assert image.shape == (height, width, 3)

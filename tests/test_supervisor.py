@@ -15,9 +15,12 @@ from mjpegd.access.guard import Guard
 from mjpegd.access.principal import Principal
 from mjpegd.access.shares import Shares
 from mjpegd.access.throttle import Throttle
-from mjpegd.capture import Capture, State, Status
+from mjpegd.capture import Capture
+from mjpegd.condition import State, Status
 from mjpegd.config.schema import CameraConfig, Config, KeyConfig
+from mjpegd.demand import Demand
 from mjpegd.http.site import Reload, Site
+from mjpegd.ring import Ring
 from mjpegd.supervisor import Supervisor, describe
 from mjpegd.systemd import Notifier
 from tests.http.requests import CALLER, SIGNER, request, site
@@ -294,7 +297,8 @@ async def test_describe_what_is_stuck() -> None:
 
 async def test_stuck_is_measured_by_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that is not running, not yet or no more, is not stuck however long it is silent."""
-    capture = Capture("porch", CameraConfig(source="pattern"), lambda _: None, iter(range(9)))
+    ring = Ring(asyncio.get_running_loop())
+    capture = Capture("porch", CameraConfig(source="pattern"), ring, iter(range(9)), Demand(), tag="")
     monkeypatch.setattr("mjpegd.capture.monotonic", lambda: 1e9)
 
     assert capture.stuck() == 0

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from mjpegd import __version__
 from mjpegd.camera import Camera
-from mjpegd.capture import State
+from mjpegd.condition import State
 from mjpegd.http.visit import Visit
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -5,7 +5,7 @@ from typing import Any
 
 from mjpegd import __version__
 from mjpegd.camera import Camera
-from mjpegd.capture import State
+from mjpegd.condition import State
 from mjpegd.http.site import Reload
 from mjpegd.http.visit import Visit
 from mjpegd.timing import Timing

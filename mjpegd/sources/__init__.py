@@ -37,6 +37,9 @@ KINDS = (
 )
 """The first row that matches wins."""
 
+NEVER_FROZEN = frozenset({"pattern", "file"})
+"""`Granted.device` of what no sensor makes: its pictures may be the same for good reasons."""
+
 
 def kind_of(spec: str) -> Kind:
     """The row for a `source` key; the last one takes anything."""

@@ -34,7 +34,8 @@ class Grab:
 
     `taken` is the moment of capture in monotonic seconds; `skipped` counts the pictures lost since the one before.
     Size and `stride` (bytes a row, 0 for no padding) are needed for pixels; a JPEG tells its own. `captured` is the
-    moment of capture in Unix seconds where the source itself says it. `missing` is not empty on a card which a source
+    moment of capture in Unix seconds where the source itself says it. `lag` is by how many seconds a stream has fallen
+    behind its own clock. `missing` is not empty on a card which a source
     shows because its own camera has no picture: it is that camera's state.
     """
 
@@ -46,6 +47,7 @@ class Grab:
     height: int = 0
     stride: int = 0
     captured: float | None = None
+    lag: float = 0.0
     missing: str = ""
 
 

@@ -1,79 +1,132 @@
-"""Whatever OpenCV's FFmpeg opens: files (looping at their own pace), RTSP, HTTP."""
+"""Whatever OpenCV's FFmpeg opens: files, looping at their own pace, and streams, of which the newest counts."""
 
-import os
 import threading
 from pathlib import Path
 from time import monotonic
 
-os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # read by OpenCV when it is imported; its messages would hold URLs
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
-
-import cv2
-
 from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import SourceError, SourceStalled
-from mjpegd.pixels import as_bytes
-from mjpegd.sources.base import Grab, Granted
-from mjpegd.sources.pace import Pace
+from mjpegd.sources.base import JPEG, Grab, Granted, Source
+from mjpegd.sources.ffinput import Input
+from mjpegd.sources.lag import Lag
+from mjpegd.sources.pace import Pace, Sparing
 
-DEFAULT_FPS = 25.0
-"""For files that do not tell their rate: FFmpeg's own default."""
-FASTEST = 1000.0
-"""A rate above this is a time base, not a rate."""
+BEHIND = 0.5
+"""Seconds of lag above which pictures that lie ready are passed over: less is the network's jitter."""
+SHOWN_EVERY = 0.25
+"""Longest time in which pictures are passed over without one being shown."""
+IDLE_AFTER = 10.0
+"""Seconds after the last viewer before an `idle = "keyframes"` stream is opened anew for keyframes only."""
+KEYFRAME_WITHIN = 15.0
+"""Seconds that may lie between two keyframes."""
 
 
-def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> "FFmpegSource":
-    """Open a file or URL. The reason FFmpeg had is not to be had from OpenCV, so the words stay general."""
+def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> Source:
+    """Open a file or URL."""
     if "://" not in spec and not Path(spec).is_file():
         raise SourceError("no such file")
-    return FFmpegSource(spec, camera, stop)
+    opened = Input(spec, camera, patience=camera.stale_after)
+    if "://" in spec and not opened.has_end:
+        return StreamSource(spec, camera, stop, opened)
+    return FileSource(spec, camera, stop, opened)
 
 
-def _open(spec: str, camera: CameraConfig) -> cv2.VideoCapture:
-    limits = (
-        (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, camera.open_timeout),
-        (cv2.CAP_PROP_READ_TIMEOUT_MSEC, camera.stale_after),
-    )
-    capture = cv2.VideoCapture(spec, cv2.CAP_FFMPEG, [item for key, s in limits for item in (key, round(s * 1000))])
-    if not capture.isOpened():
-        raise SourceError("cannot be reached, or sends no video" if "://" in spec else "FFmpeg cannot read this file")
-    return capture
+class FileSource:
+    """What has an end: paced by its own frame rate, and begun again there."""
 
-
-class FFmpegSource:
-    """An open `cv2.VideoCapture`; what has an end, a file, is paced by its own frame rate and begins again there."""
-
-    def __init__(self, spec: str, camera: CameraConfig, stop: threading.Event) -> None:
-        self._spec, self._camera = spec, camera
-        self._capture = _open(spec, camera)
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        width, height = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH), self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        self._ends = "://" not in spec or self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
-        self.granted = Granted(int(width), int(height), fps, "BGR", "file" if self._ends else "network")
-        self._pace = Pace(1 / (fps if 0 < fps <= FASTEST else DEFAULT_FPS), stop)
+    def __init__(self, spec: str, camera: CameraConfig, stop: threading.Event, opened: Input) -> None:
+        self._spec, self._camera, self._input = spec, camera, opened
+        self.granted = Granted(*opened.size, opened.fps, opened.format, "file", opened.decoder)
+        self._pace = Pace(1 / opened.fps, stop)
+        self._sparing = Sparing()
 
     def read(self, *, pixels: bool = True) -> Grab | None:
-        """The next picture: of a file when it is due, of a network source when it comes."""
-        if self._ends and self._pace.stopped():
+        """The next picture, when it is due."""
+        if self._pace.stopped():
             return None
-        began = monotonic()
-        done, image = self._capture.read()
-        if not done and self._ends:
-            self._capture.release()
-            self._capture = _open(self._spec, self._camera)  # sought to its start, many a format stays at its end
-            done, image = self._capture.read()
-        if not done:
-            raise self._ended(monotonic() - began)
-        height, width = image.shape[:2]
-        return Grab(as_bytes(image.astype("uint8", copy=False)), "BGR", monotonic(), 0, width, height)
+        if not self._input.advance():
+            self._input.close()
+            # Sought to its start, many a format stays at its end.
+            self._input = Input(self._spec, self._camera, patience=self._camera.stale_after)
+            if not self._input.advance():
+                raise SourceError("the file holds no picture")
+        taken = monotonic()
+        if self._input.format != JPEG and not self._sparing.wants(taken, pixels=pixels):
+            return self._input.unseen(taken)
+        grab = self._input.picture(taken)
+        if grab is None:
+            raise SourceError("FFmpeg cannot decode this file")
+        return grab
 
     def close(self) -> None:
-        """Close the file or connection."""
-        self._capture.release()
+        """Close the file."""
+        self._input.close()
+
+
+class StreamSource:
+    """A live stream. While nobody watches it is decoded and not converted, or only its keyframes are decoded."""
+
+    def __init__(self, spec: str, camera: CameraConfig, stop: threading.Event, opened: Input) -> None:
+        self._spec, self._camera, self._stop, self._input = spec, camera, stop, opened
+        self.granted = Granted(*opened.size, opened.fps, opened.format, "network", opened.decoder)
+        self._patience = camera.stale_after
+        self._keyframes = False
+        self._watched_at = monotonic()
+        self._sparing = Sparing()
+        self._lag = Lag()
+
+    def read(self, *, pixels: bool = True) -> Grab | None:
+        """The newest picture, as soon as there is one."""
+        if self._stop.is_set():
+            return None
+        self._fit(watched=pixels)
+        skipped = self._advance()
+        taken = monotonic()
+        if self._input.format != JPEG and not (self._keyframes or self._sparing.wants(taken, pixels=pixels)):
+            return self._input.unseen(taken, skipped, self._lag.seconds)
+        grab = self._input.picture(taken, skipped, self._lag.seconds)
+        return self._input.unseen(taken, skipped, self._lag.seconds) if grab is None else grab
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._input.close()
+
+    def _fit(self, *, watched: bool) -> None:
+        """Change between all frames and keyframes; FFmpeg can do so only by opening it again."""
+        now = monotonic()
+        if watched:
+            self._watched_at = now
+        idle = self._camera.idle == "keyframes" and self._input.format != JPEG
+        keyframes = idle and now - self._watched_at > IDLE_AFTER
+        if keyframes is self._keyframes:
+            return
+        self._keyframes = keyframes
+        self._patience = max(self._camera.stale_after, KEYFRAME_WITHIN) if keyframes else self._camera.stale_after
+        self._input.close()
+        self._input = Input(self._spec, self._camera, keyframes=keyframes, patience=self._patience)
+        self._lag = Lag()
+
+    def _advance(self) -> int:
+        """Go on to the newest picture; how many were passed over because the stream had fallen behind.
+
+        A picture that had to be waited for is the newest; one that lay ready may have others behind it.
+        """
+        show_at = monotonic() + SHOWN_EVERY
+        skipped = 0
+        while True:
+            began = monotonic()
+            if not self._input.advance():
+                raise self._ended(monotonic() - began)
+            now = monotonic()
+            lag = self._lag.note(self._input.position, now)
+            if lag > self._camera.max_lag:
+                raise SourceStalled(f"fell {self._camera.max_lag:g} s behind")
+            waited = now - began > 0.5 / self._input.fps
+            if lag < BEHIND or waited or now > show_at:
+                return skipped
+            skipped += 1
 
     def _ended(self, waited: float) -> SourceError:
-        if self._ends:
-            return SourceError("the file holds no picture")
-        if waited >= self._camera.stale_after:
-            return SourceStalled(f"no frames for {self._camera.stale_after:g} s")
+        if waited >= self._patience:
+            return SourceStalled(f"no frames for {self._patience:g} s")
         return SourceError("the connection ended")

@@ -1,7 +1,13 @@
-"""Pictures that are due at even times: for sources that no camera drives."""
+"""When pictures are due: at even times, for sources that no camera drives, and rarely, where nobody looks."""
 
+import math
 import threading
 from time import monotonic
+
+SPARED = 1.0
+"""Seconds between two pictures that are made though nobody looks: so a first viewer has one at once, and a source
+that gives nothing useful any more is noticed.
+"""
 
 
 class Pace:
@@ -16,3 +22,17 @@ class Pace:
         now = monotonic()
         self._due = max(self._due + self._period, now - self._period)
         return self._stop.wait(max(0.0, self._due - now))
+
+
+class Sparing:
+    """Wants every picture that is looked at, and of the others one a second."""
+
+    def __init__(self) -> None:
+        self._last = -math.inf
+
+    def wants(self, now: float, *, pixels: bool) -> bool:
+        """Whether the picture of that moment (monotonic seconds) is to be made."""
+        if not pixels and now - self._last < SPARED:
+            return False
+        self._last = now
+        return True

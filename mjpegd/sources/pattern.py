@@ -10,7 +10,7 @@ import numpy
 from mjpegd.config.schema import CameraConfig
 from mjpegd.pixels import Pixels, as_bytes
 from mjpegd.sources.base import Grab, Granted
-from mjpegd.sources.pace import Pace
+from mjpegd.sources.pace import Pace, Sparing
 
 _BARS = ((191, 191, 191), (0, 191, 191), (191, 191, 0), (0, 191, 0), (191, 0, 191), (0, 0, 191), (191, 0, 0))
 """SMPTE's order at 75 %: grey, yellow, cyan, green, magenta, red, blue (here in BGR)."""
@@ -27,6 +27,7 @@ class PatternSource:
     def __init__(self, camera: CameraConfig, stop: threading.Event) -> None:
         self.granted = Granted(camera.width, camera.height, camera.fps, "BGR", "pattern")
         self._pace = Pace(1 / camera.fps, stop)
+        self._sparing = Sparing()
         self._number = 0
         self._background = _bars(camera.width, camera.height)
 
@@ -36,6 +37,8 @@ class PatternSource:
             return None
         self._number += 1
         taken = monotonic()
+        if not self._sparing.wants(taken, pixels=pixels):
+            return Grab(memoryview(b""), "BGR", taken)
         image = _draw(self._background, self._number, taken)
         return Grab(as_bytes(image), "BGR", taken, 0, self.granted.width, self.granted.height)
 

@@ -22,6 +22,7 @@ from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import BrokenPicture, SourceError, SourceStalled
 from mjpegd.sources import devices
 from mjpegd.sources.base import JPEG, Grab, Granted
+from mjpegd.sources.pace import Sparing
 
 BUFFERS = 4
 """One we hold, one the driver fills, two for a thread that the scheduler forgot. uStreamer takes 2 to 5."""
@@ -95,6 +96,7 @@ class V4L2Source:
         self._maps: list[mmap.mmap] = []
         self._buffer = _new_buffer()
         self._held = False
+        self._sparing = Sparing()
         self._sequence: int | None = None
         self._skipped = 0
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -116,7 +118,7 @@ class V4L2Source:
             self._give_back()
             if not self._wait():
                 return None
-            return self._take()
+            return self._take(pixels=pixels)
         except OSError as error:
             raise SourceError(explain(error)) from error
 
@@ -224,7 +226,7 @@ class V4L2Source:
             raise SourceError("unplugged" if event & select.POLLHUP else "the driver stopped the stream")
         return False
 
-    def _take(self) -> Grab | None:
+    def _take(self, *, pixels: bool) -> Grab | None:
         """The newest filled buffer, checked; those that filled while we were busy are skipped and counted."""
         buffer = self._dequeue()
         while buffer is not None and self._filled(0):
@@ -232,14 +234,17 @@ class V4L2Source:
             self._skipped += 1
             buffer = self._dequeue()
         if buffer is None:
-            return self.read()
+            return self.read(pixels=pixels)
         if buffer.flags & _ERROR:
             raise BrokenPicture("the driver flags it as damaged")
         if not buffer.bytesused:
             raise BrokenPicture("empty")
         skipped, self._skipped = self._skipped, 0
+        taken = _taken(buffer)
+        if self._format != JPEG and not self._sparing.wants(taken, pixels=pixels):
+            return Grab(memoryview(b""), self._format, taken, skipped)
         data = memoryview(self._maps[buffer.index])[: buffer.bytesused]
-        return Grab(data, self._format, _taken(buffer), skipped, *self._layout)
+        return Grab(data, self._format, taken, skipped, *self._layout)
 
     def _dequeue(self) -> Any:
         """Take a filled buffer from the driver, counting those it lost before it; None if there is none after all."""

@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
 from mjpegd import __version__
-from mjpegd.capture import State, Status
+from mjpegd.condition import State, Status
 from mjpegd.config.schema import CameraConfig, Config, KeyConfig
 from mjpegd.http.metrics import CONTENT_TYPE, ROWS
 from mjpegd.http.response import Response

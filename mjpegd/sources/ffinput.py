@@ -1,0 +1,112 @@
+"""One input that OpenCV's FFmpeg has opened: grabbed picture by picture, and decoded only where it is asked for.
+
+MJPEG, whatever carries it (RTSP, AVI, Matroska), is not decoded at all: its packets are the pictures.
+"""
+
+import os
+from collections.abc import Iterator
+
+os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # read by OpenCV when it is imported; its messages would hold URLs
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+# Else an opening holds a lock of the whole process, and one camera that does not answer holds up all others.
+os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
+
+import cv2
+
+from mjpegd import log
+from mjpegd.config.schema import CameraConfig
+from mjpegd.errors import SourceError
+from mjpegd.pixels import as_bytes
+from mjpegd.sources.base import JPEG, Grab
+from mjpegd.sources.ffoptions import options
+
+DEFAULT_FPS = 25.0
+"""For those that do not tell their rate: FFmpeg's own default."""
+FASTEST = 1000.0
+"""A rate above this is a time base, not a rate."""
+_MJPEG = cv2.VideoWriter.fourcc(*"MJPG")
+_RAW = -1
+"""CAP_PROP_FORMAT for packets instead of pictures."""
+
+ACCELERATORS = {
+    "auto": cv2.VIDEO_ACCELERATION_ANY,
+    "vaapi": cv2.VIDEO_ACCELERATION_VAAPI,
+    "mfx": cv2.VIDEO_ACCELERATION_MFX,
+    "drm": getattr(cv2, "VIDEO_ACCELERATION_DRM", cv2.VIDEO_ACCELERATION_ANY),
+}
+_NAMES = {value: name for name, value in ACCELERATORS.items() if name != "auto"}
+
+
+class Input:
+    """An open `cv2.VideoCapture`. `fps` is what it says of itself, or a guess; `decoder` is empty for MJPEG."""
+
+    def __init__(self, spec: str, camera: CameraConfig, *, keyframes: bool = False, patience: float) -> None:
+        self._capture = _open(spec, camera, patience, keyframes=keyframes)
+        get = self._capture.get
+        fps = get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 0 < fps <= FASTEST else DEFAULT_FPS
+        self.size = int(get(cv2.CAP_PROP_FRAME_WIDTH)), int(get(cv2.CAP_PROP_FRAME_HEIGHT))
+        self.has_end = get(cv2.CAP_PROP_FRAME_COUNT) > 0
+        self.decoder = _NAMES.get(int(get(cv2.CAP_PROP_HW_ACCELERATION)), "software")
+        self.format = "BGR"
+        if int(get(cv2.CAP_PROP_FOURCC)) == _MJPEG and self._capture.set(cv2.CAP_PROP_FORMAT, _RAW):
+            self.format, self.decoder = JPEG, ""
+
+    def advance(self) -> bool:
+        """Go on to the next picture, blocking; False at the end, after `patience` seconds, or when it broke off."""
+        return self._capture.grab()
+
+    @property
+    def position(self) -> float:
+        """The stream's own time of the picture, in seconds."""
+        return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+
+    def picture(self, taken: float, skipped: int = 0, lag: float = 0.0) -> Grab | None:
+        """The picture that was gone on to; None where the decoder has none."""
+        done, image = self._capture.retrieve()
+        if not done:
+            return None
+        data = as_bytes(image.astype("uint8", copy=False))
+        if self.format == JPEG:
+            return Grab(data, JPEG, taken, skipped, lag=lag)
+        height, width = image.shape[:2]
+        return Grab(data, "BGR", taken, skipped, width, height, lag=lag)
+
+    def unseen(self, taken: float, skipped: int = 0, lag: float = 0.0) -> Grab:
+        """The same without the picture, for less."""
+        return Grab(memoryview(b""), "BGR", taken, skipped, lag=lag)
+
+    def close(self) -> None:
+        """Close the file or connection."""
+        self._capture.release()
+
+
+def _open(spec: str, camera: CameraConfig, patience: float, *, keyframes: bool) -> cv2.VideoCapture:
+    """With the accelerator that is wanted, else in software. FFmpeg's own reason for a failure is not to be had."""
+    network = "://" in spec
+    settings = {
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: round(camera.open_timeout * 1000),
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC: round(patience * 1000),
+    }
+    if network and camera.low_delay:
+        settings[cv2.CAP_PROP_N_THREADS] = 1  # each further one holds back a picture
+    wanted = {cv2.CAP_PROP_HW_ACCELERATION: ACCELERATORS[camera.hwaccel]} if camera.hwaccel != "none" else {}
+    text = "|".join(_options(camera, keyframes=keyframes)) if network else ""
+    for more in (wanted, {}) if wanted else ({},):
+        with options(text):
+            capture = cv2.VideoCapture(spec, cv2.CAP_FFMPEG, [n for item in {**settings, **more}.items() for n in item])
+        if capture.isOpened():
+            if wanted and int(capture.get(cv2.CAP_PROP_HW_ACCELERATION)) <= 0:
+                log.get().warning("no such hardware decoder: decoding in software", hwaccel=camera.hwaccel)
+            return capture
+    raise SourceError("cannot be reached, or sends no video" if network else "FFmpeg cannot read this file")
+
+
+def _options(camera: CameraConfig, *, keyframes: bool) -> Iterator[str]:
+    yield f"rtsp_transport;{camera.transport}"
+    if camera.low_delay:
+        yield "fflags;nobuffer"
+    if keyframes:
+        yield "avdiscard;nonkey"
+    for option in camera.ffmpeg_options:
+        yield option.replace("=", ";", 1)
