@@ -28,6 +28,7 @@ from mjpegd.hosts import UNIX
 from mjpegd.http.server import Server
 from mjpegd.http.site import Reload, Site
 from mjpegd.masking import mask
+from mjpegd.pauses import Pauses
 from mjpegd.supervisor import Supervisor
 from mjpegd.systemd import Notifier, inherited_sockets, watchdog_interval
 
@@ -60,14 +61,16 @@ class App:
         self._inherited = _inherited(environment)
         self._signer = Signer(_secret(config, environment))
         self._shares = Shares(_state(config, environment), self._signer)
+        self._pauses = Pauses(_state(config, environment))
         self._log = log.get()
 
     async def serve(self) -> None:
         """From start to end."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_loop_trouble)
-        cameras = Cameras(self._config.camera, loop)
-        site = Site(cameras, self._config, Guard(self._config, self._shares, self._signer, Throttle(self._config)))
+        cameras = Cameras(self._config.camera, loop, self._pauses.names)
+        guard = Guard(self._config, self._shares, self._signer, Throttle(self._config))
+        site = Site(cameras, self._config, guard, self._pauses)
         server = Server(site, self._inherited)
         stopping, reloading = _stop_on_signals(loop), _reload_on_signal(loop)
         await server.start()

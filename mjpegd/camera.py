@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -216,16 +216,23 @@ class Left:
 class Cameras(Mapping[str, Camera]):
     """Every camera by name, in the order of the configuration; the first is the default."""
 
-    def __init__(self, configs: Mapping[str, CameraConfig], loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(
+        self, configs: Mapping[str, CameraConfig], loop: asyncio.AbstractEventLoop, paused: Collection[str] = ()
+    ) -> None:
+        self._loop, self._paused = loop, paused
         self._left: list[Left] = []
-        self._cameras = {name: Camera(name, config, loop) for name, config in configs.items()}
+        self._cameras = {name: self._make(name, config) for name, config in configs.items()}
+
+    def _make(self, name: str, config: CameraConfig) -> Camera:
+        camera = Camera(name, config, self._loop)
+        camera.demand.paused = name in self._paused
+        return camera
 
     async def apply(self, configs: Mapping[str, CameraConfig]) -> None:
         """Add, remove and open again what differs from `configs`; the other cameras do not notice."""
         before, self._cameras = self._cameras, {}
         for name, config in configs.items():
-            self._cameras[name] = before.get(name) or Camera(name, config, self._loop)
+            self._cameras[name] = before.get(name) or self._make(name, config)
         gone = [camera for name, camera in before.items() if name not in configs]
         changed = [camera for name, camera in before.items() if name in configs and camera.config != configs[name]]
         for camera in gone:

@@ -25,7 +25,7 @@ FLOORS = (
     ("log", "jpeg", "wire"),
     ("config", "ring"),
     ("sources", "pixels", "access", "recipes"),
-    ("cards", "lifeline", "stillness"),
+    ("cards", "lifeline", "stillness", "pauses"),
     ("capture", "rendition"),
     ("camera",),
     ("http",),
@@ -42,7 +42,7 @@ DOOR = frozenset({"sources", "pixels"})
 
 PRIVILEGES = {
     "cv2": ("pixels", "sources.pattern", "sources.ffinput"),
-    "fcntl": ("sources.v4l2", "http.tcp", "access.shares"),
+    "fcntl": ("sources.v4l2", "sources.controls", "http.tcp", "access.shares"),
     "mmap": ("sources.v4l2",),
     "call_soon_threadsafe": ("ring",),
     "print": ("cli.__init__", "cli.serve", "cli.look", "cli.access", "cli.recipe"),
@@ -55,7 +55,7 @@ PRIVILEGES = {
     "subprocess": (),
     "asyncio": (
         *("ring", "rendition", "camera", "access.guard", "supervisor", "app"),
-        *(f"http.{name}" for name in ("connection", "live", "server", "snapshot", "tcp")),
+        *(f"http.{name}" for name in ("connection", "controls", "live", "server", "snapshot", "steer", "tcp")),
     ),
     "socket": ("systemd", "http.tcp", "http.server", "app"),
     "ssl": ("http.tls", "http.server"),

@@ -155,7 +155,7 @@ class Connection:
     async def _play(self, play: Play, request: Request) -> Response | None:
         """The whole stream; what is to be said instead where there is no room for one more."""
         if request.method == "HEAD":
-            self._writer.write(stream_head(self._headers))
+            self._writer.write(stream_head(play.camera.via, self._headers))
             return None
         viewer = Viewer(play, self._reader, self._writer, self._site.config, self._viewer(play.caller))
         try:

@@ -6,7 +6,7 @@ share is bounded by TCP_NOTSENT_LOWAT (see `tcp`). So a slow viewer skips whole 
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from time import monotonic, time
 from typing import Any
@@ -18,6 +18,7 @@ from mjpegd.frame import Frame
 from mjpegd.http import tcp
 from mjpegd.http.clients import Clients
 from mjpegd.http.response import Play
+from mjpegd.wire import via
 from mjpegd.wire.conditional import http_date
 from mjpegd.wire.http import render_head
 from mjpegd.wire.multipart import CONTENT_TYPE, Pieces
@@ -29,7 +30,7 @@ PROBE_AFTER = 0.1
 """How often a frame is sent once more to a client whose FIN came, and the seconds between."""
 
 
-def stream_head(more: Mapping[str, str]) -> bytes:
+def stream_head(relays: Iterable[str], more: Mapping[str, str]) -> bytes:
     """The head of every stream: never cached, never buffered by nginx, delimited by the connection's end."""
     return render_head(
         200,
@@ -44,6 +45,7 @@ def stream_head(more: Mapping[str, str]) -> bytes:
             ("Vary", "Accept, Origin" if "Vary" in more else "Accept"),
             ("X-Content-Type-Options", "nosniff"),
             ("Cross-Origin-Resource-Policy", "cross-origin"),
+            ("Via", via.render(relays)),
             *((name, value) for name, value in more.items() if name != "Vary"),
         ),
     )
@@ -127,7 +129,7 @@ class Viewer:
         watcher = asyncio.create_task(self._watch(), name="viewer-watch")
         reason = "left"
         try:
-            self._writer.write(stream_head(headers) + self._profile.opening)
+            self._writer.write(stream_head(self._camera.via, headers) + self._profile.opening)
             reason = await self._attend()
         except OSError:
             reason = "cut" if self._ring.closed else "left"

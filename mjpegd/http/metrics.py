@@ -3,7 +3,7 @@
 One row is one metric: its name, its help, and how to take its value from a camera.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from time import monotonic
 
@@ -43,6 +43,12 @@ ROWS = (
     Row(CounterMetricFamily, "mjpegd_frames_captured", "Whole pictures taken.", lambda camera: camera.capture.captured),
     Row(CounterMetricFamily, "mjpegd_frames_broken", "Torn pictures.", lambda camera: camera.capture.broken),
     Row(CounterMetricFamily, "mjpegd_frames_missed", "Pictures the device dropped.", lambda c: c.capture.skipped),
+    Row(
+        GaugeMetricFamily,
+        "mjpegd_lag_seconds",
+        "How far a stream has fallen behind its own clock.",
+        lambda c: c.capture.lag,
+    ),
     Row(CounterMetricFamily, "mjpegd_opens", "Times the source was opened.", lambda camera: camera.capture.opened),
     Row(CounterMetricFamily, "mjpegd_frames_sent", "Frames sent to viewers.", lambda c: c.audience.total().frames),
     Row(
@@ -82,12 +88,14 @@ class _Collector:
             yield family
 
 
-def _states(cameras: Iterable[Camera]) -> Iterator[Metric]:
-    family = GaugeMetricFamily("mjpegd_camera_state", "1 for the state a camera is in.", labels=["camera", "state"])
+def _states(cameras: Collection[Camera]) -> Iterator[Metric]:
+    now = GaugeMetricFamily("mjpegd_camera_state", "1 for the state a camera is in.", labels=["camera", "state"])
+    changes = CounterMetricFamily("mjpegd_state_changes", "Times it came into a state.", labels=["camera", "state"])
     for camera in cameras:
         for state in State:
-            family.add_metric([camera.name, state], float(camera.capture.status.state is state))
-    yield family
+            now.add_metric([camera.name, state], float(camera.capture.status.state is state))
+            changes.add_metric([camera.name, state], camera.capture.changes[state])
+    yield from (now, changes)
 
 
 def render(visit: Visit) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 
 from mjpegd.access.caller import Caller
 from mjpegd.errors import HttpError
-from mjpegd.http import login, query, status
+from mjpegd.http import login, query, status, steer
 from mjpegd.http.aliases import translate
 from mjpegd.http.cors import PREFLIGHT
 from mjpegd.http.response import Play, Response, json_response
@@ -29,7 +29,7 @@ Handler = Callable[[Visit], Awaitable[Answer]]
 EARLY_REPEAT = 0.1
 """Seconds after which a browser is sent a frame once more: WebKit draws the last one of a series late."""
 
-VIEW, SNAPSHOT, ADMIN = "view", "snapshot", "admin"
+VIEW, SNAPSHOT, CONTROL, ADMIN = "view", "snapshot", "control", "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,10 @@ async def _camera_health(visit: Visit) -> Answer:
     return json_response(report, code)
 
 
+async def _camera(visit: Visit) -> Answer:
+    return json_response(status.camera(visit, visit.camera))
+
+
 async def _state(visit: Visit) -> Answer:
     return json_response(status.ustreamer_state(visit.camera))
 
@@ -105,6 +109,18 @@ async def _metrics(visit: Visit) -> Answer:
     from mjpegd.http import metrics  # 4 MB that a daemon without Prometheus does not need
 
     return Response(200, metrics.render(visit), metrics.CONTENT_TYPE, {"Cache-Control": "no-store"})
+
+
+async def _controls(visit: Visit) -> Answer:
+    from mjpegd.http import controls  # linuxpy is for daemons with a V4L2 camera
+
+    return await controls.controls(visit)
+
+
+async def _reset_controls(visit: Visit) -> Answer:
+    from mjpegd.http import controls
+
+    return await controls.reset(visit)
 
 
 async def _clients(visit: Visit) -> Answer:
@@ -137,10 +153,27 @@ ROUTES = (
     Route("/s/{token}.jpg", snapshot, SNAPSHOT, "a share link's picture"),
     Route("/s/{token}[.mjpg]", _stream, VIEW, "a share link's stream"),
     Route("/cameras", partial(_report, status.cameras), VIEW, "the cameras, their states and addresses, as JSON"),
+    Route(
+        "/cameras/{camera}/controls",
+        _controls,
+        CONTROL,
+        "that camera's controls as JSON; POST sets those named in a form or in JSON: `brightness=10`",
+        ("GET", "POST"),
+    ),
+    Route(
+        "/cameras/{camera}/controls/reset",
+        _reset_controls,
+        CONTROL,
+        "puts them back to the driver's defaults and the file's values; one of them with `name=`",
+        ("POST",),
+    ),
+    Route("/cameras/{camera}", _camera, VIEW, "what that camera is, how it is and since when, as JSON"),
+    Route("/cameras/{camera}/pause", steer.pause, CONTROL, "closes the camera for everybody, for good", ("POST",)),
+    Route("/cameras/{camera}/resume", steer.resume, CONTROL, "opens it again", ("POST",)),
     Route("/stats", partial(_report, status.stats), VIEW, "what is counted and measured, as JSON"),
     Route("/metrics", _metrics, VIEW, "the same for Prometheus"),
     Route("/health", _health, None, "200 while the daemon is well, with each camera's state for those who may view"),
-    Route("/health/{camera}", _camera_health, VIEW, "200 while that camera is live, else 503"),
+    Route("/health/{camera}", _camera_health, VIEW, "200 while that camera is live or idle, else 503"),
     Route("/state", _state, VIEW, "uStreamer's state document for the first camera"),
     Route("/clients", _clients, ADMIN, "who watches: address, program, camera, rate, backlog, latency"),
     Route("/clients/{id}", _end_client, ADMIN, "ends that viewer's stream", ("DELETE",)),

@@ -7,6 +7,7 @@ from mjpegd.access.guard import Guard
 from mjpegd.camera import Cameras
 from mjpegd.config.schema import Config
 from mjpegd.http.clients import Clients
+from mjpegd.pauses import Pauses
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Site:
     cameras: Cameras
     config: Config
     guard: Guard
+    pauses: Pauses
     clients: Clients = field(default_factory=Clients)
     reload: Reload | None = None
     started: float = field(default_factory=time)

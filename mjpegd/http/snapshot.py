@@ -10,6 +10,7 @@ from mjpegd.http import query
 from mjpegd.http.response import Response
 from mjpegd.http.visit import Visit
 from mjpegd.rendition import Look
+from mjpegd.wire import via
 from mjpegd.wire.conditional import http_date, not_modified
 
 PATIENCE = 4.0
@@ -76,6 +77,7 @@ def _answer(visit: Visit, frame: Frame) -> Response:
         "X-Frame-Id": str(frame.seq),
         "Age": str(max(0, int(monotonic() - frame.taken))),
         "Cross-Origin-Resource-Policy": "cross-origin",
+        "Via": via.render(visit.camera.via),
     }
     if not_modified(visit.request.headers, etag, frame.captured):
         return Response(304, headers=headers)

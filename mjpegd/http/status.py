@@ -5,9 +5,10 @@ from typing import Any
 
 from mjpegd import __version__
 from mjpegd.camera import Camera
-from mjpegd.condition import State
+from mjpegd.condition import HEALTHY, State
 from mjpegd.http.site import Reload
 from mjpegd.http.visit import Visit
+from mjpegd.masking import mask
 from mjpegd.timing import Timing
 
 Report = dict[str, Any]
@@ -15,16 +16,20 @@ Report = dict[str, Any]
 
 def cameras(visit: Visit) -> Report:
     """Names, states and addresses of all cameras; what a page or a script needs to show them."""
+    return {"cameras": [_address(visit, camera) for camera in visit.cameras.values()]}
+
+
+def camera(visit: Visit, camera: Camera) -> Report:
+    """What a camera is, what was asked and granted, how it is and since when."""
+    return {**_address(visit, camera), **_description(camera), "viewers": len(camera.audience)}
+
+
+def _address(visit: Visit, camera: Camera) -> Report:
     return {
-        "cameras": [
-            {
-                "name": camera.name,
-                **_state(camera),
-                "stream": f"{visit.caller.prefix}/stream/{camera.name}.mjpg",
-                "snapshot": f"{visit.caller.prefix}/snapshot/{camera.name}.jpg",
-            }
-            for camera in visit.cameras.values()
-        ]
+        "name": camera.name,
+        **_state(camera),
+        "stream": f"{visit.caller.prefix}/stream/{camera.name}.mjpg",
+        "snapshot": f"{visit.caller.prefix}/snapshot/{camera.name}.jpg",
     }
 
 
@@ -41,8 +46,8 @@ def health(visit: Visit) -> tuple[int, Report]:
 
 
 def camera_health(camera: Camera) -> tuple[int, Report]:
-    """200 only while the camera is live, else 503; for monitors that look at the status alone."""
-    return 200 if camera.is_live else 503, {"camera": camera.name, **_state(camera)}
+    """200 while the camera is live, or would be if somebody watched, else 503; for monitors that read no more."""
+    return 200 if camera.capture.status.state in HEALTHY else 503, {"camera": camera.name, **_state(camera)}
 
 
 def stats(visit: Visit) -> Report:
@@ -102,12 +107,13 @@ def _granted_size(camera: Camera) -> tuple[int, int]:
     return (granted.width, granted.height) if granted else (0, 0)
 
 
-def _camera_stats(camera: Camera) -> Report:
-    capture, audience, config = camera.capture, camera.audience, camera.config
-    granted, sent = capture.granted, audience.total()
+def _description(camera: Camera) -> Report:
+    """Never the source itself: even without its password it tells of the network behind us."""
+    capture, config = camera.capture, camera.config
+    granted, trouble = capture.granted, capture.trouble
     return {
-        **_state(camera),
         "source": capture.kind,
+        "device": granted and mask(granted.device),
         "requested": {"width": config.width, "height": config.height, "fps": config.fps},
         "granted": granted
         and {
@@ -115,8 +121,25 @@ def _camera_stats(camera: Camera) -> Report:
             "height": granted.height,
             "fps": round(granted.fps, 3),
             "format": granted.format,
+            "decoder": granted.decoder or None,
         },
+        "relays": len(granted.via) if granted else 0,
+        "on_demand": config.on_demand,
+        "paused": camera.demand.paused,
         "fps": round(capture.rate.per_second(), 2) if capture.status.state is State.LIVE else 0.0,
+        "lag": round(capture.lag, 3),
+        "reconnects": max(0, capture.opened - 1),
+        "last_error": trouble and {"state": trouble.state, "since": round(trouble.since, 3), "reason": trouble.reason},
+        "changes": dict(capture.changes),
+    }
+
+
+def _camera_stats(camera: Camera) -> Report:
+    capture, audience = camera.capture, camera.audience
+    sent = audience.total()
+    return {
+        **_state(camera),
+        **_description(camera),
         "jpeg_bytes": capture.last_size,
         "frames": {"captured": capture.captured, "skipped": capture.skipped, "broken": capture.broken},
         "restarts": max(0, capture.opened - 1),

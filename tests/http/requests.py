@@ -14,6 +14,7 @@ from mjpegd.config.schema import CameraConfig, Config
 from mjpegd.http.response import Play, Response
 from mjpegd.http.routes import answer
 from mjpegd.http.site import Site
+from mjpegd.pauses import Pauses
 from mjpegd.wire.http import Request, RequestParser
 
 NAMES = ("porch", "attic")
@@ -36,7 +37,8 @@ def site(names: Iterable[str] = NAMES, config: Config | None = None, state: Path
     """A site of cameras that were not started; `state` is where its share links are noted."""
     config = config or Config(camera={name: CameraConfig(source="pattern") for name in names})
     cameras = Cameras(config.camera, asyncio.get_running_loop())
-    return Site(cameras, config, Guard(config, Shares(state, SIGNER), SIGNER, Throttle(config)))
+    guard = Guard(config, Shares(state, SIGNER), SIGNER, Throttle(config))
+    return Site(cameras, config, guard, Pauses(state))
 
 
 async def ask(place: Site, asked: Request, *, body: bytes = b"", caller: Caller = CALLER) -> Response | Play:
