@@ -2,8 +2,9 @@
 
 import inspect
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
@@ -16,7 +17,10 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One configuration key. `expected` is its type and range in words, `many` says that it is a list."""
+    """One configuration key. `expected` is its type and range in words, `many` says that it is a list.
+
+    `each` is the type of one value where the key is a table of them, else None.
+    """
 
     name: str
     type: Any
@@ -25,6 +29,11 @@ class Key:
     about: str
     secret: bool
     many: bool
+    each: Any = None
+
+    def item(self) -> "Key":
+        """One value of the table that this key is."""
+        return replace(self, type=self.each, expected=_expected(self.each, []), each=None)
 
 
 def keys_of(struct: type[msgspec.Struct]) -> Iterator[Key]:
@@ -35,7 +44,13 @@ def keys_of(struct: type[msgspec.Struct]) -> Iterator[Key]:
         extra = {name: value for meta in metas for name, value in (meta.extra or {}).items()}
         expected = extra.get("expected") or _expected(kind, metas)
         secret, many = extra.get("secret", False), get_origin(kind) is tuple
-        yield Key(field.encode_name, field.type, expected, field.default, about, secret, many)
+        each = get_args(kind)[1] if get_origin(kind) is Mapping else None
+        yield Key(field.encode_name, field.type, expected, _default(field), about, secret, many, each)
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    """A field's default; mutable ones are made anew by a factory."""
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
 def _unwrap(annotation: Any) -> tuple[Any, list[msgspec.Meta]]:
@@ -53,6 +68,9 @@ def _expected(kind: Any, metas: list[msgspec.Meta]) -> str:
     if get_origin(kind) is tuple:
         inner, inner_metas = _unwrap(get_args(kind)[0])
         return "a list of " + _expected(inner, inner_metas).removeprefix("one of ")
+    if isinstance(kind, UnionType):
+        *others, last = (_WORDS[each] for each in get_args(kind))
+        return f"{', '.join(others)} or {last}"
     bounds = {
         name: getattr(meta, name) for meta in metas for name in ("gt", "ge", "le") if getattr(meta, name) is not None
     }
@@ -62,7 +80,9 @@ def _expected(kind: Any, metas: list[msgspec.Meta]) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """A scalar or a list as TOML writes it: as JSON does, but for surrogate pairs and DEL."""
+    """A scalar, a list or a table of them as TOML writes it: as JSON does, but for tables, surrogate pairs and DEL."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {toml_value(each)}" for key, each in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -5,7 +5,6 @@ is checked by itself, so that every problem is reported at once and none without
 """
 
 import datetime
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,9 @@ import msgspec
 from mjpegd.config import credentials
 from mjpegd.config.check import contradictions
 from mjpegd.config.describe import Key, keys_of
-from mjpegd.config.schema import NAME, NAMED, SECTIONS, Config
+from mjpegd.config.hint import hint
+from mjpegd.config.scalar import scalar
+from mjpegd.config.schema import CONTROL, NAME, NAMED, SECTIONS, Config, ControlValue
 from mjpegd.errors import ConfigError
 from mjpegd.masking import MASK, mask
 
@@ -33,7 +34,7 @@ Values = dict[tuple[str, ...], dict[str, Any]]
 """Checked values: section, or a named table such as `camera` and its name, to keys."""
 
 _TABLE_HEADER = re.compile(r"\s*\[([^\[\]]+)\]")
-_KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
+_KEY = re.compile(r"\s*([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\s*=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def _file_entries(file: Path | None, problems: list[str]) -> Iterator[Entry]:
     else:
         lines = _key_lines(text)
         for path, value in _leaves(tables):
-            line = lines.get(path)
+            line = lines.get(path) or lines.get(path[:-1])  # an inline table is on its key's line
             yield Entry(path, value, f"{file}:{line}" if line else str(file))
 
 
@@ -128,7 +129,7 @@ def _key_lines(text: str) -> dict[tuple[str, ...], int]:
             table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
             lines.setdefault(table, number)
         elif key := _KEY.match(line):
-            lines.setdefault((*table, key[1]), number)
+            lines.setdefault((*table, *key[1].split(".")), number)
     return lines
 
 
@@ -150,18 +151,24 @@ def _set_entries(sets: Iterable[str], problems: list[str]) -> Iterator[Entry]:
 
 def _apply(entry: Entry, environment: Mapping[str, str], values: Values, *, listening: bool) -> None:
     """Check one entry against the schema and put it into `values`; `ValueError` says what is wrong with it."""
-    section, name = _locate(entry)
+    section, names = _locate(entry)
     table = values.setdefault(section, {})
-    if name is not None:
-        key = _known(section[0], name, entry)
+    if not names:
+        return
+    key = _known(section[0], names[0], entry)
+    if len(names) > 1:
+        table.setdefault(key.name, {})[names[1]] = _converted(entry, key.item())
+    elif key.each is not None:
+        table.setdefault(key.name, {}).update(_converted(entry, key))
+    else:
         value = _converted(entry, key)
-        table[name] = credentials.resolve(value, section[0], key, environment, listening=listening)
+        table[key.name] = credentials.resolve(value, section[0], key, environment, listening=listening)
 
 
 def _known(section: str, name: str, entry: Entry) -> Key:
     known = {key.name: key for key in keys_of(SECTIONS[section])}
     if name not in known:
-        raise ValueError(f"unknown key {'.'.join(entry.path)}{_hint(name, known)}")
+        raise ValueError(f"unknown key {'.'.join(entry.path)}{hint(name, known)}")
     return known[name]
 
 
@@ -170,6 +177,8 @@ def _converted(entry: Entry, key: Key) -> Any:
     value = entry.value
     if entry.text and key.many:
         value = [item.strip() for item in value.split(",") if item.strip()]
+    if entry.text and key.type == ControlValue:
+        value = scalar(value)
     if isinstance(value, datetime.date):
         value = value.isoformat()
     try:
@@ -179,24 +188,28 @@ def _converted(entry: Entry, key: Key) -> Any:
         raise ValueError(f"{'.'.join(entry.path)} must be {key.expected}, not {shown}") from None
 
 
-def _locate(entry: Entry) -> tuple[tuple[str, ...], str | None]:
-    """The table an entry belongs to and its key there; None for an empty table. `ValueError` if nowhere."""
+def _locate(entry: Entry) -> tuple[tuple[str, ...], Sequence[str]]:
+    """The section an entry belongs to, and the names below it: none for an empty table, a key's, and perhaps that of
+    a value in the table that the key is. `ValueError` if nowhere.
+    """
     section, *rest = entry.path
     if section not in SECTIONS:
-        raise ValueError(f"unknown section {section}{_hint(section, SECTIONS)}")
+        raise ValueError(f"unknown section {section}{hint(section, SECTIONS)}")
     depth = 1 if section in NAMED else 0
+    names = rest[depth:]
     whole = len(rest) == depth and entry.value == {}
-    if not whole and len(rest) != depth + 1:
+    if not (whole or len(names) == 1 or (len(names) == 2 and _is_table(section, names[0]))):
         wanted = f"{section}.NAME.KEY" if depth else f"{section}.KEY"
         raise ValueError(f"{'.'.join(entry.path)} is not a key: write {wanted}")
     if depth and not re.fullmatch(NAME, rest[0]):
         raise ValueError(f"{section} name {rest[0]!r} must be 1 to 32 of a-z, 0-9, _ and -, beginning with a-z or 0-9")
-    return (section, *rest[:depth]), None if whole else rest[-1]
+    if len(names) > 1 and not re.fullmatch(CONTROL, names[1]):
+        raise ValueError(f"{'.'.join(entry.path)}: a name there is 1 to 64 of a-z, 0-9 and _, as v4l2-ctl writes it")
+    return (section, *rest[:depth]), names
 
 
-def _hint(word: str, known: Iterable[str]) -> str:
-    match = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {match[0]}?" if match else f"; known are {', '.join(known)}"
+def _is_table(section: str, name: str) -> bool:
+    return any(key.name == name and key.each is not None for key in keys_of(SECTIONS[section]))
 
 
 def _shown(value: Any) -> str:

@@ -18,6 +18,11 @@ NAME = r"[a-z0-9][a-z0-9_-]{0,31}"
 USB_SPEC = re.compile(r"usb:(?P<vendor>[0-9a-f]{4}):(?P<product>[0-9a-f]{4})(?::(?P<serial>.+))?", re.IGNORECASE)
 """A V4L2 camera by its USB identity: `usb:046d:0825`, `usb:046d:0825:4C2A91E0`."""
 
+CONTROL = r"[a-z0-9_]{1,64}"
+"""The name of a camera control, as v4l2-ctl writes it: `exposure_time_absolute`."""
+ControlValue = int | bool | str
+"""What a control is set to: a number, a switch, or the label of a menu's entry."""
+
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Scope = Literal["view", "snapshot", "push", "control", "admin"]
 """What a key may allow: to watch, to take single pictures, to send pictures, to steer cameras, and all of it."""
@@ -206,6 +211,13 @@ class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
     retry_min: Annotated[Seconds, Meta(description="Seconds before the first new try to open a lost camera.")] = 1.0
     retry_max: Annotated[Seconds, Meta(description="Longest pause between two tries; each is twice the last.")] = 30.0
+    controls: Annotated[
+        Mapping[str, ControlValue],
+        Meta(
+            description="Camera controls, set at each opening; without this line, a table [camera.NAME.controls].",
+            extra={"expected": 'a table as {brightness = 10, auto_exposure = "Manual Mode"}'},
+        ),
+    ] = field(default_factory=dict)
 
 
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):

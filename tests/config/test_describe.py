@@ -77,6 +77,7 @@ def test_example_explains_every_key(section: str) -> None:
         ("auth", "anonymous", "a list of view, snapshot, push, control, admin"),
         ("key", "secret", "text"),
         ("camera", "complete_only", "true or false"),
+        ("camera", "controls", 'a table as {brightness = 10, auto_exposure = "Manual Mode"}'),
         ("log", "format", "one of auto, console, json, journal"),
     ],
 )
@@ -126,6 +127,16 @@ def test_effective_round_trip_of_lists(tmp_path: Path) -> None:
     file = tmp_path / "effective.toml"
     file.write_text(effective(config))
 
+    assert config == load(file)
+
+
+def test_effective_round_trip_of_controls(tmp_path: Path) -> None:
+    """Controls are printed as an inline table, and read again the same."""
+    config = load(sets=["camera.a.controls.hue=-5", "camera.a.controls.mode=50 Hz", "camera.a.controls.focus=true"])
+    file = tmp_path / "effective.toml"
+    file.write_text(effective(config))
+
+    assert 'controls = {hue = -5, mode = "50 Hz", focus = true}' in file.read_text()
     assert config == load(file)
 
 

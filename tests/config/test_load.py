@@ -71,6 +71,70 @@ def test_layers_meet_in_one_camera(write: Write) -> None:
     assert CameraConfig(height=480) == config.camera["cellar"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[camera.porch.controls]\nhue = -5\nfocus_automatic = false\nauto_exposure = "Manual Mode"\n',
+        'camera.porch.controls = {hue = -5, focus_automatic = false, auto_exposure = "Manual Mode"}\n',
+        '[camera.porch]\ncontrols.hue = -5\ncontrols.focus_automatic = false\ncontrols.auto_exposure = "Manual Mode"\n',
+    ],
+)
+def test_controls(content: str, write: Write) -> None:
+    """Controls are a table of names and values, however TOML lets one write it."""
+    (camera,) = load(write(content)).camera.values()
+
+    assert camera.controls == {"hue": -5, "focus_automatic": False, "auto_exposure": "Manual Mode"}
+
+
+def test_controls_from_layers(write: Write) -> None:
+    """Controls are set one by one by each layer; text is a number or a switch where it reads as one."""
+    config = load(
+        write("[camera.porch]\ncontrols = {hue = 1, gain = 1, zoom = 1}\n"),
+        {"MJPEGD_CAMERA__PORCH__CONTROLS__GAIN": "2", "MJPEGD_CAMERA__PORCH__CONTROLS__ZOOM": "2"},
+        ["camera.porch.controls.zoom=3", "camera.porch.controls.focus_auto=False", "camera.porch.controls.mode=50 Hz"],
+    )
+
+    assert config.camera["porch"].controls == {"hue": 1, "gain": 2, "zoom": 3, "focus_auto": False, "mode": "50 Hz"}
+
+
+def test_controls_compare() -> None:
+    """Cameras differ if their controls do; without any there is an empty table."""
+    first, second = (load(sets=[f"camera.cam.controls.hue={hue}"]).camera["cam"] for hue in (1, 2))
+
+    assert first != second
+    assert first == load(sets=["camera.cam.controls.hue=1"]).camera["cam"]
+    assert CameraConfig().controls == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("[camera.a]\ncontrols = 5\n", ":2: camera.a.controls must be a table as {brightness = 10, "),
+        (
+            "[camera.a]\ncontrols = {hue = 1, gain = 1.5}\n",
+            ":2: camera.a.controls.gain must be a whole number, true or false or text, not 1.5",
+        ),
+        ("[camera.a.controls]\nhue = [1]\n", ":2: camera.a.controls.hue must be a whole number, true or false or "),
+        ("[camera.a.controls]\nhue = {}\n", ":2: camera.a.controls.hue must be a whole number, true or false or "),
+        ("[camera.a.controls]\nHue-x = 1\n", ":2: camera.a.controls.Hue-x: a name there is 1 to 64 of a-z, 0-9 and _"),
+        ("[camera.a]\nfps.x = 5\n", ":2: camera.a.fps.x is not a key: write camera.NAME.KEY"),
+    ],
+)
+def test_wrong_controls(content: str, problem: str, write: Write) -> None:
+    """What is no table of controls is told with its line."""
+    file = write(content)
+    (found,) = problems(file)
+
+    assert found.startswith(f"{file}{problem}")
+
+
+def test_controls_are_no_text() -> None:
+    """From outside of a file controls come one by one."""
+    (found,) = problems(sets=["camera.a.controls=hue=1"])
+
+    assert found.startswith("--set camera.a.controls: camera.a.controls must be a table")
+
+
 def test_set_creates_a_camera() -> None:
     """`--set camera.NAME.KEY=VALUE` is enough for a camera; then there is no `cam`."""
     assert {"porch": CameraConfig(source="/dev/video2")} == load(sets=["camera.porch.source=/dev/video2"]).camera
@@ -229,6 +293,7 @@ def test_types_in_a_file_are_strict(line: str, expected: str, write: Write) -> N
         ("MJPEGD_", "unknown section ; known are server, tls, auth, limits, log, camera, key"),
         ("MJPEGD_CAMERA__PORCH", "camera.porch is not a key: write camera.NAME.KEY"),
         ("MJPEGD_CAMERA__A__B__C", "camera.a.b.c is not a key: write camera.NAME.KEY"),
+        ("MJPEGD_SERVER__PORT__A", "server.port.a is not a key: write server.KEY"),
     ],
 )
 def test_unknown_variables(name: str, problem: str) -> None:
@@ -245,7 +310,8 @@ def test_unknown_variables(name: str, problem: str) -> None:
         ("[server.tls]\n", ":1: unknown key server.tls; known are "),
         ("[server.tls]\nkey = 1\n", ":2: server.tls.key is not a key: write server.KEY"),
         ("[camera.a.b]\n", ":1: camera.a.b must be "),
-        ("camera.a.b.c = 1\n", ": camera.a.b.c is not a key: write camera.NAME.KEY"),
+        ("camera.a.b.c = 1\n", ":1: camera.a.b.c is not a key: write camera.NAME.KEY"),
+        ("camera.a.controls.b.c = 1\n", ":1: camera.a.controls.b.c is not a key: write camera.NAME.KEY"),
     ],
 )
 def test_tables_in_odd_places(content: str, problem: str, write: Write) -> None:
