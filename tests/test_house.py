@@ -57,7 +57,7 @@ PRIVILEGES = {
         *("ring", "rendition", "camera", "access.guard", "supervisor", "app"),
         *(f"http.{name}" for name in ("connection", "controls", "live", "server", "snapshot", "steer", "tcp")),
     ),
-    "socket": ("systemd", "http.tcp", "http.server", "app"),
+    "socket": ("systemd", "sources.diagnosis", "http.tcp", "http.server", "app"),
     "ssl": ("http.tls", "http.server"),
     "threading": (
         *("log", "ring", "lifeline", "capture", "app", "probe"),

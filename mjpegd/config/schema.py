@@ -186,7 +186,7 @@ class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
     linger: Annotated[Seconds, Meta(description="Seconds after the last viewer before it is closed.")] = 30.0
     transport: Annotated[Literal["tcp", "udp"], Meta(description="How RTSP carries the video.")] = "tcp"
     low_delay: Annotated[
-        bool, Meta(description="Decode in one thread and without buffers; false for more than one core can decode.")
+        bool, Meta(description="Open quickly, decode in one thread; false for what one core cannot decode.")
     ] = True
     ffmpeg_options: Annotated[
         Texts, Meta(description='Further options for FFmpeg\'s input, as ["user_agent=mjpegd", "max_delay=500000"].')

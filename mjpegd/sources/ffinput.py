@@ -17,6 +17,7 @@ from mjpegd import log
 from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import SourceError
 from mjpegd.pixels import as_bytes
+from mjpegd.sources import diagnosis
 from mjpegd.sources.base import JPEG, Grab
 from mjpegd.sources.ffoptions import options
 
@@ -82,7 +83,7 @@ class Input:
 
 
 def _open(spec: str, camera: CameraConfig, patience: float, *, keyframes: bool) -> cv2.VideoCapture:
-    """With the accelerator that is wanted, else in software. FFmpeg's own reason for a failure is not to be had."""
+    """With the accelerator that is wanted, else in software."""
     network = "://" in spec
     settings = {
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: round(camera.open_timeout * 1000),
@@ -99,13 +100,16 @@ def _open(spec: str, camera: CameraConfig, patience: float, *, keyframes: bool) 
             if wanted and int(capture.get(cv2.CAP_PROP_HW_ACCELERATION)) <= 0:
                 log.get().warning("no such hardware decoder: decoding in software", hwaccel=camera.hwaccel)
             return capture
-    raise SourceError("cannot be reached, or sends no video" if network else "FFmpeg cannot read this file")
+    raise SourceError(diagnosis.reason(spec) if network else "FFmpeg cannot read this file")
 
 
 def _options(camera: CameraConfig, *, keyframes: bool) -> Iterator[str]:
+    """Without `nobuffer`: that throws away what was looked at while opening, and the next keyframe is a second off."""
     yield f"rtsp_transport;{camera.transport}"
+    yield "allowed_media_types;video"
     if camera.low_delay:
-        yield "fflags;nobuffer"
+        yield "fpsprobesize;0"  # else twenty pictures are waited for, to guess a rate that we do not need
+        yield "analyzeduration;1000000"
     if keyframes:
         yield "avdiscard;nonkey"
     for option in camera.ffmpeg_options:

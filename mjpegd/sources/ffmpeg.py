@@ -71,6 +71,7 @@ class StreamSource:
         self.granted = Granted(*opened.size, opened.fps, opened.format, "network", opened.decoder)
         self._patience = camera.stale_after
         self._keyframes = False
+        self._begun = False
         self._watched_at = monotonic()
         self._sparing = Sparing()
         self._lag = Lag()
@@ -104,12 +105,13 @@ class StreamSource:
         self._patience = max(self._camera.stale_after, KEYFRAME_WITHIN) if keyframes else self._camera.stale_after
         self._input.close()
         self._input = Input(self._spec, self._camera, keyframes=keyframes, patience=self._patience)
-        self._lag = Lag()
+        self._lag, self._begun = Lag(), False
 
     def _advance(self) -> int:
-        """Go on to the newest picture; how many were passed over because the stream had fallen behind.
+        """Go on to the newest picture; how many were passed over.
 
-        A picture that had to be waited for is the newest; one that lay ready may have others behind it.
+        A picture that had to be waited for is the newest. One that lay ready may have others behind it: when a stream
+        begins, those that were looked at while it was opened, and when it has fallen behind.
         """
         show_at = monotonic() + SHOWN_EVERY
         skipped = 0
@@ -122,7 +124,8 @@ class StreamSource:
             if lag > self._camera.max_lag:
                 raise SourceStalled(f"fell {self._camera.max_lag:g} s behind")
             waited = now - began > 0.5 / self._input.fps
-            if lag < BEHIND or waited or now > show_at:
+            self._begun = self._begun or waited
+            if waited or now > show_at or (self._begun and lag < BEHIND):
                 return skipped
             skipped += 1
 
