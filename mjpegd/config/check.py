@@ -15,6 +15,8 @@ LONGEST_PATH = 200
 _SECRET = re.compile(r"[\x21-\x7e][\x20-\x7e]*[\x21-\x7e]")
 SHORTEST_SECRET = 8
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f:.]+\]?")
+_OPTION = re.compile(r"[A-Za-z0-9_-]+=[^;|]*")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s]+")
 
 
@@ -70,6 +72,19 @@ def _usb(config: Config) -> Iterator[Problem]:
         if camera.source.startswith("usb:") and not USB_SPEC.fullmatch(camera.source):
             example = "must be usb:VID:PID or usb:VID:PID:SERIAL, as in usb:046d:0825"
             yield ("camera", name, "source"), f"{example}, not {camera.source!r}"
+
+
+def _ffmpeg_options(config: Config) -> Iterator[Problem]:
+    for name, camera in config.camera.items():
+        for option in camera.ffmpeg_options:
+            if not _OPTION.fullmatch(option):
+                yield ("camera", name, "ffmpeg_options"), f"must be KEY=VALUE without ; and |, not {option!r}"
+
+
+def _tokens(config: Config) -> Iterator[Problem]:
+    for name, camera in config.camera.items():
+        if camera.token and not _TOKEN.fullmatch(camera.token):
+            yield ("camera", name, "token"), "must be printable ASCII without spaces: headers take no other"
 
 
 def _open_door(config: Config) -> Iterator[Problem]:
@@ -177,6 +192,8 @@ Check = Callable[[Config], Iterator[Problem]]
 CHECKS: Sequence[Check] = (
     _retries,
     _usb,
+    _ffmpeg_options,
+    _tokens,
     _secrets,
     _twins,
     _expiries,
