@@ -2,7 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from mjpegd.access.caller import Caller
 from mjpegd.access.principal import Principal
@@ -17,6 +20,7 @@ LONGEST_TAB = 64
 
 Names = Mapping[str, str | None]
 Body = Callable[[], Awaitable[bytes]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +65,10 @@ class Visit:
     async def form(self) -> dict[str, str]:
         """The body as a form that was posted (application/x-www-form-urlencoded)."""
         return dict(parse_qsl((await self.body()).decode(errors="replace"), keep_blank_values=True))
+
+    async def json(self, kind: type[T]) -> T:
+        """The body as JSON of that type; 400 says where it is something else."""
+        try:
+            return msgspec.json.decode(await self.body(), type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise HttpError(400, f"the body is not the JSON that belongs here: {error}") from None

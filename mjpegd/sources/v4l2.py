@@ -12,15 +12,16 @@ import mmap
 import os
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Any
 
 from linuxpy.video import raw
 
-from mjpegd.config.schema import CameraConfig
+from mjpegd import log
+from mjpegd.config.schema import CameraConfig, ControlValue
 from mjpegd.errors import BrokenPicture, SourceError, SourceStalled
-from mjpegd.sources import devices
+from mjpegd.sources import controls, devices
 from mjpegd.sources.base import JPEG, Grab, Granted
 from mjpegd.sources.pace import Sparing
 
@@ -106,6 +107,7 @@ class V4L2Source:
             if self.granted.fps:
                 self._patience = max(self._patience, 2 / self.granted.fps)  # a slow camera is not a silent one
             self._start()
+            self._set_controls(camera.controls)  # now: some cameras take a focus only while they stream
         except BaseException:
             self.close()
             raise
@@ -201,6 +203,11 @@ class V4L2Source:
             self._maps.append(mmap.mmap(self._fd, buffer.length, offset=buffer.m.offset))
             self._ioctl(raw.IOC.QBUF, buffer)
         fcntl.ioctl(self._fd, raw.IOC.STREAMON, _CAPTURE.to_bytes(4, "little"))
+
+    def _set_controls(self, wanted: Mapping[str, ControlValue]) -> None:
+        """Set what the camera takes; a control that it refuses does not keep it from giving pictures."""
+        for name, reason in controls.apply(self._fd, wanted).items():
+            log.get(device=self.granted.device).warning("control not set", control=name, reason=reason)
 
     def _give_back(self) -> None:
         if self._held:

@@ -100,6 +100,20 @@ async def test_form(content: bytes, expected: dict[str, str]) -> None:
     assert await visit(content=content).form() == expected
 
 
+async def test_json() -> None:
+    """A body is read as JSON of the type that is wanted."""
+    assert await visit(content=b'{"a": 1, "b": 2}').json(dict[str, int]) == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"a": "b"}', b'{"a": 1.5}', b'{"\xff": 1}', b"[" * 16384])
+async def test_wrong_json(content: bytes) -> None:
+    """A body that is something else is 400."""
+    with pytest.raises(HttpError, match="the body is not the JSON that belongs here") as caught:
+        await visit(content=content).json(dict[str, int])
+
+    assert caught.value.status == 400
+
+
 @given(st.binary())
 def test_any_form(content: bytes) -> None:
     """No body is an error."""
