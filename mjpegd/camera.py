@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from time import time
+from time import monotonic, time
 
 from mjpegd import log
 from mjpegd.capture import Capture
@@ -19,6 +19,8 @@ from mjpegd.ring import Ring
 
 PATIENCE = 1.0
 """Seconds a camera may take to open before a card is shown in its place."""
+RECENT = 2.5
+"""Pictures of a camera's own rate that the newest may be late, before the next is waited for."""
 MOST_LEFT = 3
 """Threads of one camera that may be left behind in library calls on the network, before only a restart helps."""
 LET_GO, LOOK_EVERY = 5.0, 0.02
@@ -195,6 +197,7 @@ class Camera:
 
         Never a card, and never the last picture of a camera that was lost since.
         """
+        taken_after = max(taken_after, self._recently())
         with self.watch(look) as ring:
             frame = await ring.next(0, deadline)
             while frame is not None:
@@ -202,6 +205,11 @@ class Camera:
                     return frame
                 frame = await ring.next(frame.seq, deadline)
             return None
+
+    def _recently(self) -> float:
+        """The moment (monotonic seconds) before which no picture is new: while nobody looks, few are made."""
+        fps = self.capture.rate.per_second()
+        return monotonic() - RECENT / fps if fps else 0.0
 
 
 @dataclass(frozen=True, slots=True)

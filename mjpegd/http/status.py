@@ -114,6 +114,7 @@ def _description(camera: Camera) -> Report:
     return {
         "source": capture.kind,
         "device": granted and mask(granted.device),
+        "model": (granted and granted.name) or None,
         "requested": {"width": config.width, "height": config.height, "fps": config.fps},
         "granted": granted
         and {

@@ -15,8 +15,9 @@ JPEG = "JPEG"
 class Granted:
     """What the source gives, as far as it says: 0 where it does not. `device` is where it was found.
 
-    `decoder` is what decodes it, `software` or the name of an accelerator; empty for pictures passed through. `via`
-    has the relays of our kind between the camera and us, the nearest last (RFC 9110 7.6.3).
+    `decoder` is what decodes it, `software` or the name of an accelerator; empty for pictures passed through. `name` is
+    what the device calls itself. `via` has the relays of our kind between the camera and us, the nearest last (RFC 9110
+    7.6.3).
     """
 
     width: int
@@ -25,6 +26,7 @@ class Granted:
     format: str
     device: str
     decoder: str = ""
+    name: str = ""
     via: tuple[str, ...] = ()
 
 

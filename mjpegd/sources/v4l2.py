@@ -102,8 +102,8 @@ class V4L2Source:
         self._skipped = 0
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            self._require_capture()
-            self.granted = self._negotiate(path, camera)
+            name = self._require_capture()
+            self.granted = self._negotiate(path, camera, name)
             if self.granted.fps:
                 self._patience = max(self._patience, 2 / self.granted.fps)  # a slow camera is not a silent one
             self._start()
@@ -141,13 +141,15 @@ class V4L2Source:
         fcntl.ioctl(self._fd, request, argument)
         return argument
 
-    def _require_capture(self) -> None:
+    def _require_capture(self) -> str:
+        """What the camera calls itself, if it is one."""
         caps = self._ioctl(raw.IOC.QUERYCAP, raw.v4l2_capability())
         own = caps.device_caps or caps.capabilities
         if not own & raw.Capability.VIDEO_CAPTURE or not own & raw.Capability.STREAMING:
             raise SourceError("not a camera that streams (a metadata or output node?)")
+        return str(caps.card.decode(errors="replace"))
 
-    def _negotiate(self, path: str, camera: CameraConfig) -> Granted:
+    def _negotiate(self, path: str, camera: CameraConfig, name: str) -> Granted:
         """Ask for size, format and rate; drivers round each to what they can."""
         form = raw.v4l2_format()
         form.type = _CAPTURE
@@ -159,7 +161,7 @@ class V4L2Source:
             raise SourceError(f"gives pixel format {fourcc}, which is not known here")
         self._format = FORMATS[fourcc]
         self._layout = (pix.width, pix.height, pix.bytesperline)
-        return Granted(pix.width, pix.height, self._set_rate(camera.fps), fourcc, path)
+        return Granted(pix.width, pix.height, self._set_rate(camera.fps), fourcc, path, name=name)
 
     def _choose_format(self) -> int:
         offered = {_fourcc(code): code for code in self._offered_formats()}
