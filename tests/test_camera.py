@@ -14,6 +14,7 @@ from mjpegd.config.schema import CameraConfig
 from mjpegd.demand import Demand
 from mjpegd.rendition import Look
 from mjpegd.ring import Ring
+from mjpegd.timing import Rate
 from tests.daemon import SECONDS
 from tests.pictures import frame
 
@@ -34,6 +35,7 @@ class Standin:
     stopped: bool = False
     held: float = 0.0
     asked: list[str] = field(default_factory=list)
+    rate: Rate = field(default_factory=Rate)
     status: Status = field(default_factory=lambda: Status(State.LIVE, time()))
 
     def start(self) -> None:
