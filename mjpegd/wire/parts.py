@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mjpegd.errors import SourceError
-from mjpegd.jpeg import EOI
 from mjpegd.wire.buffer import Buffer
 from mjpegd.wire.fields import Fields
 from mjpegd.wire.http import MAX_HEAD, MAX_LINE
@@ -24,6 +23,8 @@ MAX_BOUNDARY = 256
 _MAX_OPENING = 1024
 """Bytes in which the first line of a stream is looked for."""
 _DASHES = b"--"
+_EOI = b"\xff\xd9"
+"""The last marker of a JPEG, T.81 B.1.1.3."""
 _DASH, _LF, _CR = b"-\n\r"
 _HEADER = b"content-"
 
@@ -113,7 +114,7 @@ class PartParser:
     def _drop(self) -> None:
         """Keep no more of what is no part than the beginning of a delimiter and what must stand before it."""
         buffer = self._buffer
-        surplus = len(buffer) - (len(self._delimiter) + MAX_BOUNDARY + len(EOI))
+        surplus = len(buffer) - (len(self._delimiter) + MAX_BOUNDARY + len(_EOI))
         if surplus > 0:
             buffer.start += surplus
             self._searched -= surplus
@@ -157,7 +158,7 @@ class PartParser:
         if end > buffer.end:
             return False
         content = self._before_line_end(end)  # some count the line end behind the picture too
-        if buffer.data[max(buffer.start, content - len(EOI)) : content] == EOI:
+        if buffer.data[max(buffer.start, content - len(_EOI)) : content] == _EOI:
             self._finish(end, content)
             return True
         follows = bytes(buffer.view[end : min(end + len(_DASHES), buffer.end)])
@@ -214,7 +215,7 @@ class PartParser:
         buffer, begin = self._buffer, self._before_dashes(at)
         if begin == buffer.start:
             return self._at_line
-        return buffer.data[begin - 1] == _LF or buffer.data[max(buffer.start, begin - 2) : begin] == EOI
+        return buffer.data[begin - 1] == _LF or buffer.data[max(buffer.start, begin - 2) : begin] == _EOI
 
     def _before_dashes(self, at: int) -> int:
         buffer = self._buffer
