@@ -55,10 +55,14 @@ PRIVILEGES = {
     "subprocess": (),
     "asyncio": (
         *("ring", "rendition", "camera", "access.guard", "supervisor", "app"),
+        *("sources.relay", "sources.client.connection", "sources.client.loop"),
         *(f"http.{name}" for name in ("connection", "controls", "live", "server", "snapshot", "steer", "tcp")),
     ),
-    "socket": ("systemd", "sources.diagnosis", "http.tcp", "http.server", "app"),
-    "ssl": ("http.tls", "http.server"),
+    "socket": (
+        *("systemd", "sources.diagnosis", "sources.client.connection", "sources.client.loop"),
+        *("http.tcp", "http.server", "app"),
+    ),
+    "ssl": ("http.tls", "http.server", "sources.client.connection", "sources.client.session"),
     "threading": (
         *("log", "ring", "lifeline", "capture", "app", "probe"),
         *(
@@ -66,6 +70,7 @@ PRIVILEGES = {
             for name in (
                 *("__init__", "base", "auto", "anycamera", "standin"),
                 *("pattern", "pace", "v4l2", "ffmpeg", "ffoptions"),
+                *("poll", "web", "client.loop", "client.session"),
             )
         ),
     ),

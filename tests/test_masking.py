@@ -20,6 +20,7 @@ HIDDEN = "hidden"
         ("rtsp://:hidden@camera/", "rtsp://:***@camera/"),
         ("rtsp://me:hidden@[fe80::1]:554/", "rtsp://me:***@[fe80::1]:554/"),
         ("http+unix://me:hidden@camera/", "http+unix://me:***@camera/"),
+        ("snapshot+http://me:hidden@camera/now.jpg", "snapshot+http://me:***@camera/now.jpg"),
         ("cannot open rtsp://me:hidden@camera/: refused", "cannot open rtsp://me:***@camera/: refused"),
         ("http://a:hidden@b/ http://c:hidden@d/", "http://a:***@b/ http://c:***@d/"),
         ("http://a:hidden@b,http://c:hidden@d", "http://a:***@b,http://c:***@d"),

@@ -158,7 +158,7 @@ class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             min_length=1,
-            description="auto | camera | pattern | /dev/video0 | /dev/v4l/by-id/* | usb:VID:PID[:SERIAL] | URL | file.",
+            description="auto | camera | pattern | /dev/video0 | usb:VID:PID[:SERIAL] | URL | snapshot+URL | file.",
         ),
     ] = "auto"
     width: Annotated[int, Meta(ge=16, le=7680, description="Picture width to ask for, in pixels.")] = 1280

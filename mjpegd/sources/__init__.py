@@ -33,7 +33,9 @@ KINDS = (
         "v4l2",
         "a camera: /dev path, by-id or by-path link, usb:VID:PID[:SERIAL]",
     ),
-    Kind("ffmpeg", re.compile(r".+"), "ffmpeg", "a file, RTSP or HTTP URL: whatever OpenCV's FFmpeg opens"),
+    Kind("poll", re.compile(r"snapshot\+https?://.+"), "poll", "an HTTP address of single pictures, asked for in turn"),
+    Kind("http", re.compile(r"https?://.+"), "web", "an HTTP address: MJPEG passed through, single pictures, or video"),
+    Kind("ffmpeg", re.compile(r".+"), "ffmpeg", "a file, RTSP or other URL: whatever OpenCV's FFmpeg opens"),
 )
 """The first row that matches wins."""
 

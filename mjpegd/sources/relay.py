@@ -1,0 +1,93 @@
+"""A network camera's MJPEG stream, its pictures passed through as they are."""
+
+import asyncio
+from time import monotonic
+
+from mjpegd.config.schema import CameraConfig
+from mjpegd.errors import SourceError, SourceStalled
+from mjpegd.sources.base import JPEG, Grab, Granted
+from mjpegd.sources.client import marks
+from mjpegd.sources.client.connection import ENDED
+from mjpegd.sources.client.session import Answer, Session
+from mjpegd.wire import via
+from mjpegd.wire.fields import media_type
+from mjpegd.wire.parts import Part, PartParser
+
+MOST_TURNS = 32
+"""Turns of the loop in which a read looks for a newer picture than the one it has: a megabyte or more of backlog."""
+
+
+class RelaySource:
+    """Reads parts from the body of a response; whatever is older than the newest whole picture is skipped."""
+
+    def __init__(self, session: Session, answer: Answer, camera: CameraConfig) -> None:
+        fields = answer.head.fields
+        boundary = media_type(fields.get("content-type", ""))[1].get("boundary", "")
+        self.granted = Granted(0, 0, 0, JPEG, "network", via=via.parse(fields.get("via", "")))
+        self._session, self._connection = session, answer.connection
+        self._parts = PartParser(answer.connection.buffer, boundary)
+        self._sequence = marks.Sequence()
+        self._patience = camera.stale_after
+        self._newest: Part | None = None
+        self._arrived = 0.0
+        self._skipped = 0
+
+    def read(self, *, pixels: bool = True) -> Grab | None:
+        """The newest picture that has come whole, in memory that the next `read` uses again."""
+        self._newest = None
+        while self._newest is None:
+            self._connection.buffer.release()
+            try:
+                if self._session.loop.run(self._listen(), self._patience) is None:
+                    return None
+            except TimeoutError:
+                raise SourceStalled(f"no frames for {self._patience:g} s") from None
+            except SourceError:  # behind a picture it comes up again at the next read
+                if self._newest is None:
+                    raise
+        return self._grab(self._newest)
+
+    def close(self) -> None:
+        """Close the connection. A second call does nothing."""
+        self._newest = None
+        self._session.close()
+
+    async def _listen(self) -> bool:
+        """Until there is a part, be it no picture; then on as long as more is there already."""
+        while not self._take_parts():
+            await self._more()
+        for _ in range(MOST_TURNS):
+            await asyncio.sleep(0)
+            if not self._connection.fresh:
+                break
+            await self._connection.more()
+            self._take_parts()
+        return True
+
+    async def _more(self) -> None:
+        if self._parts.ended or self._connection.buffer.framing.done:
+            raise SourceError(ENDED)
+        await self._connection.more()
+
+    def _take_parts(self) -> bool:
+        """Look at every whole part there is; whether there was one."""
+        heard = False
+        while (part := self._parts.next_part()) is not None:
+            heard = True
+            self._judge(part)
+        return heard
+
+    def _judge(self, part: Part) -> None:
+        """A sign of life is any part; a picture is what is not empty, no text, and not the last one again."""
+        if not part.body or part.fields.get("content-type", "").lower().startswith("text/"):
+            return
+        lost = self._sequence.step(part.fields)
+        if lost is not None:
+            self._skipped += lost + (self._newest is not None)
+            self._newest, self._arrived = part, monotonic()
+
+    def _grab(self, part: Part) -> Grab:
+        skipped, self._skipped = self._skipped, 0
+        captured = marks.captured(part.fields)
+        taken = self._arrived if captured is None else marks.taken(captured)
+        return Grab(part.body, JPEG, taken, skipped, captured=captured, missing=marks.missing(part.fields))
