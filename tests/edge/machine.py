@@ -92,9 +92,17 @@ class Guest:
 
     def get(self, path: str, key: str = ADMIN) -> tuple[int, bytes]:
         """Status and body of one request from the host; status 0 where nobody answers."""
+        return self._ask("GET", path, key)
+
+    def post(self, path: str, body: str = "") -> tuple[int, Report]:
+        """Status and JSON of a form that is posted with the key."""
+        status, answer = self._ask("POST", path, ADMIN, body)
+        return status, json.loads(answer or b"{}")
+
+    def _ask(self, method: str, path: str, key: str, body: str = "") -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request("GET", path, headers={"Authorization": f"Bearer {key}"} if key else {})
+            connection.request(method, path, body or None, headers={"Authorization": f"Bearer {key}"} if key else {})
             response = connection.getresponse()
             return response.status, response.read()
         except (OSError, http.client.HTTPException):

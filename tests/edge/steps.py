@@ -14,6 +14,7 @@ from tests.edge.guest.uvccam import jpeg_size
 from tests.edge.machine import ADMIN, Guest, Report, wait_until
 from tests.edge.scene import (
     CONFIG,
+    ONE,
     OPEN_TO_ALL,
     PATIENCE,
     SECRETS,
@@ -129,6 +130,46 @@ def freeze(guest: Guest) -> Findings:
         back = viewer.first(shows(0), thawed, PATIENCE, "the camera again")
         yield note(f"live {back.arrived - thawed:.2f} s after it went on")
         yield holds(not viewer.ended, "the viewer was kept", viewer.ended)
+
+
+TEMPERATURE = "inactive: switch off white_balance_automatic first"
+STEERED = """
+[camera.cam.controls]
+exposure_time_absolute = 100
+auto_exposure = "Manual Mode"
+white_balance_temperature = 3000
+"""
+
+
+def controls(guest: Guest) -> Findings:
+    """The file's controls are set, those over HTTP too, and both again when the camera was out: it forgets."""
+    arrange(guest, ONE + STEERED)
+    now = _controls(guest)
+    yield holds(now["auto_exposure"] == 1 and now["exposure_time_absolute"] == 100, "the file's are in force", now)
+    yield holds(TEMPERATURE in guest.journal("-b", "-p", "warning"), "the journal says which could not be set, and why")
+    status, answer = guest.post("/cameras/cam/controls", "brightness=20")
+    yield holds(status == 200 and _controls(guest)["brightness"] == 20, "one is set while it streams", answer)
+    status, answer = guest.post("/cameras/cam/controls", "brightness=65")
+    yield holds(status == 400, f"a wrong value is {status}: {answer.get('error')}", status)
+    status, answer = guest.post("/cameras/cam/controls", "white_balance_temperature=3000")
+    yield holds(status == 409 and TEMPERATURE in answer["error"], f"an inactive one is {status}", answer)
+    guest.cam("unplug", "0")
+    wait_state(guest, "lost")
+    guest.cam("plug", "0")
+    wait_state(guest, "live")
+    now = _controls(guest)
+    wanted = {"auto_exposure": 1, "exposure_time_absolute": 100, "brightness": 20}
+    yield holds(wanted.items() <= now.items(), "all are set again after it was pulled out", now)
+    status, answer = guest.post("/cameras/cam/controls/reset", "name=brightness")
+    yield holds(status == 200 and _controls(guest)["brightness"] == 0, "one is reset", answer)
+
+
+def _controls(guest: Guest) -> Report:
+    """What every control is at, as the camera says."""
+    status, body = guest.get("/cameras/cam/controls")
+    if status != 200:
+        raise Failed(f"the controls are {status}: {body!r}")
+    return {control["name"]: control["value"] for control in json.loads(body)["controls"]}
 
 
 def absent(guest: Guest) -> Findings:
@@ -370,7 +411,23 @@ class Step:
 STEPS = (
     Step(install, 480),
     *map(
-        Step, (picture, keys, unplug, freeze, absent, swap, killed, stopped, reload, refused, power, socket, security)
+        Step,
+        (
+            picture,
+            keys,
+            unplug,
+            freeze,
+            controls,
+            absent,
+            swap,
+            killed,
+            stopped,
+            reload,
+            refused,
+            power,
+            socket,
+            security,
+        ),
     ),
     Step(journal),
 )

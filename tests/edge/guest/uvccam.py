@@ -18,7 +18,8 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
@@ -72,6 +73,74 @@ class Film:
         return picture[:2] + b"\xff\xfe" + struct.pack(">H", 2 + len(comment)) + comment + picture[2:]
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A control of a unit: bytes, limits, and the switch with the value that it must have for this one to be set."""
+
+    size: int
+    low: int
+    high: int
+    step: int
+    default: int
+    master: tuple[int, int] | None = None
+    manual: int = 0
+
+    def pack(self, number: int) -> bytes:
+        """As it travels."""
+        return number.to_bytes(self.size, "little", signed=self.low < 0)
+
+    def unpack(self, data: bytes) -> int:
+        """As it came."""
+        return int.from_bytes(data[: self.size], "little", signed=self.low < 0)
+
+
+SENSOR, PROCESSING = 1, 3
+"""The units that have controls."""
+EXPOSURE_MODE, WHITE_BALANCE_AUTO = (SENSOR, 0x02), (PROCESSING, 0x0B)
+SETTINGS: Mapping[tuple[int, int], Setting] = {
+    EXPOSURE_MODE: Setting(1, 1, 8, 1 | 8, 8),  # a set of bits: manual, aperture priority; `step` has those there are
+    (SENSOR, 0x04): Setting(4, 3, 2047, 1, 250, EXPOSURE_MODE, 1),
+    (PROCESSING, 0x02): Setting(2, -64, 64, 1, 0),
+    (PROCESSING, 0x0A): Setting(2, 2800, 6500, 1, 4600, WHITE_BALANCE_AUTO, 0),
+    WHITE_BALANCE_AUTO: Setting(1, 0, 1, 1, 1),
+}
+"""By unit and selector (UVC 1.0, A.9): exposure mode and time, brightness, white balance temperature and its switch."""
+WRONG_STATE, OUT_OF_RANGE = 2, 4
+"""What VC_REQUEST_ERROR_CODE_CONTROL says after a refusal."""
+
+
+class Panel:
+    """The camera's controls. A camera that is plugged in again is a new process: it has forgotten them."""
+
+    def __init__(self) -> None:
+        self._values = {key: setting.default for key, setting in SETTINGS.items()}
+        self._error = 0
+
+    def get(self, unit: int, selector: int, request: int) -> bytes | None:
+        """The answer to a GET request; None where there is none."""
+        if (unit, selector) == (0, 2):
+            return bytes([self._error])
+        setting = SETTINGS.get((unit, selector))
+        if setting is None:
+            return None
+        now = self._values[unit, selector]
+        numbers = {0x81: now, 0x82: setting.low, 0x83: setting.high, 0x84: setting.step, 0x87: setting.default}
+        plain = {0x85: struct.pack("<H", setting.size), 0x86: b"\x03"}  # GET_LEN, GET_INFO
+        return setting.pack(numbers[request]) if request in numbers else plain.get(request)
+
+    def set(self, unit: int, selector: int, data: bytes) -> bool:
+        """Take a value, unless it is out of its range or governed by an automatic mode."""
+        setting = SETTINGS.get((unit, selector))
+        if setting is None:
+            return False
+        number = setting.unpack(data)
+        waits = setting.master is not None and self._values[setting.master] != setting.manual
+        self._error = WRONG_STATE if waits else 0 if setting.low <= number <= setting.high else OUT_OF_RANGE
+        if not self._error:
+            self._values[unit, selector] = number
+        return not self._error
+
+
 # Descriptors, as USB 2.0 chapter 9 and the USB Video Class 1.0 lay them out.
 
 
@@ -81,10 +150,11 @@ def device_descriptor() -> bytes:
 
 
 def configuration_descriptor(films: Sequence[Film]) -> bytes:
-    """Video control (a sensor, an output), and video streaming with one MJPG format."""
-    sensor = bytes([18, 0x24, 2, 1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0])
-    output = bytes([9, 0x24, 3, 2, 1, 1, 0, 1, 0])
-    units = sensor + output
+    """Video control (a sensor, its processing, an output), and video streaming with one MJPG format."""
+    sensor = bytes([18, 0x24, 2, SENSOR, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0b1010, 0, 0])  # exposure mode and time
+    processing = bytes([11, 0x24, 5, PROCESSING, SENSOR, 0, 0, 2, 0b0100_0001, 0b0001_0000, 0])  # brightness, white
+    output = bytes([9, 0x24, 3, 2, 1, 1, 0, PROCESSING, 0])
+    units = sensor + processing + output
     control = struct.pack("<BBBHHIBB", 13, 0x24, 1, 0x0100, 13 + len(units), 48_000_000, 1, 1) + units
     colour = bytes([6, 0x24, 0x0D, 1, 1, 4])
     form = bytes([11, 0x24, 6, 1, len(films), 1, 1, 0, 0, 0, 0])
@@ -174,7 +244,7 @@ class Camera:
 
     def __init__(self, films: Sequence[Film], serial: str) -> None:
         self.frozen = False
-        self._films, self._serial = films, serial
+        self._films, self._serial, self._panel = films, serial, Panel()
         self._probe = self._commit = self._negotiate(1, INTERVALS[0])
         self._link: Redirection
         self._requests: deque[tuple[int, int]] = deque()  # bulk reads that wait for data: id and length
@@ -305,7 +375,7 @@ class Camera:
             answer = self._get(kind, request, value, index)
             answer = None if answer is None else answer[:length]
         else:
-            answer = b"" if self._set(kind, request, value, data) else None
+            answer = b"" if self._set(kind, request, value, index, data) else None
         moved = len(answer or b"") if kind & 0x80 else len(data)
         status = STALLED if answer is None else 0
         head = struct.pack("<BBBBHHH", endpoint, request, kind, status, value, index, moved)
@@ -318,6 +388,8 @@ class Camera:
             return string_descriptor(value & 255, self._serial) if selector == 3 else wanted.get(selector)
         if kind in {0x80, 0x81, 0x82} and request == 0:  # GET_STATUS
             return b"\0\0"
+        if kind == 0xA1 and index & 255 == 0:
+            return self._panel.get(index >> 8, selector, request)
         if kind != 0xA1 or index & 255 != 1 or selector not in {1, 2}:
             return None
         number, interval = struct.unpack_from("<xxxBI", self._probe)
@@ -331,10 +403,12 @@ class Camera:
             0x87: self._negotiate(number, interval),
         }.get(request)
 
-    def _set(self, kind: int, request: int, value: int, data: bytes) -> bool:
+    def _set(self, kind: int, request: int, value: int, index: int, data: bytes) -> bool:
         if kind == 0x02 and request == 1:  # CLEAR_FEATURE(halt): so the driver stops a bulk stream
             self._idle()
             return True
+        if kind == 0x21 and request == 1 and index & 255 == 0:
+            return self._panel.set(index >> 8, value >> 8, data)
         if kind != 0x21 or request != 1 or value >> 8 not in {1, 2}:
             return False
         agreed = self._negotiate(*struct.unpack_from("<xxxBI", data.ljust(26, b"\0")))
