@@ -154,6 +154,7 @@ class Capture:
         self._fail(SourceStalled("no frames: a call into the source does not come back"))
 
     def _run(self) -> None:
+        log.bind(camera=self._name)
         while not self._stop.ended:
             try:
                 if not self._is_called_for():

@@ -35,6 +35,11 @@ def get(**context: Any) -> Logger:
     return logger
 
 
+def bind(**context: Any) -> None:
+    """Bind `context` to every logger that this thread uses: a source does not know whose it is."""
+    structlog.contextvars.bind_contextvars(**context)
+
+
 class Flood:
     """Lets an event through `BURST` times a period, counts the rest, and reports the count once the period is over."""
 
@@ -113,6 +118,7 @@ def setup(level: str = "info", style: str = "auto", flood_period: float = 10.0, 
     native = style == "journal" and _is_journal(stream)
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.stdlib.add_log_level,
             flood,
             structlog.processors.format_exc_info,

@@ -11,7 +11,7 @@ from typing import Self
 from tests.daemon import SECONDS, Daemon, wait_for
 from tests.system.client import BOUNDARY, request
 
-_HEADER = re.compile(rb"X-Frame-Id: (\d+)\r\n(X-Frame-Repeat: 1\r\n)?\r\n")
+_HEADER = re.compile(rb"X-Frame-Id: (\d+)\r\n(?:X-Source-State: \w+\r\n)?(X-Frame-Repeat: 1\r\n)?\r\n")
 
 
 class Viewer:

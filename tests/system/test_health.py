@@ -89,7 +89,7 @@ def test_stats_have_everything_the_specification_lists(daemon: Daemon) -> None:
     assert (camera["state"], camera["reason"], camera["source"]) == ("live", "", "pattern")
     assert camera["since"] > 1e9
     assert camera["requested"] == {"width": 320, "height": 240, "fps": 20.0}
-    assert camera["granted"] == {"width": 320, "height": 240, "fps": 20.0, "format": "BGR"}
+    assert camera["granted"] == {"width": 320, "height": 240, "fps": 20.0, "format": "BGR", "decoder": None}
     assert camera["fps"] > 0
     assert camera["jpeg_bytes"] > 1000
     assert camera["frames"].keys() == {"captured", "skipped", "broken"}

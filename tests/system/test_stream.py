@@ -24,6 +24,7 @@ X-Accel-Buffering: no
 Vary: Accept
 X-Content-Type-Options: nosniff
 Cross-Origin-Resource-Policy: cross-origin
+Via: 1.1 <relay> (mjpegd)
 
 """
 DEFAULT_BODY = b"""\
@@ -119,6 +120,7 @@ def golden(wire: bytes) -> bytes:
     assert b"\n" not in re.sub(rb"\xff\xd8.*?\xff\xd9", b"", wire, flags=re.DOTALL).replace(b"\r\n", b"")
     wire = re.sub(rb"\xff\xd8.*?\xff\xd9(?=\r\n--mjpegdframe)", b"<jpeg>", wire, flags=re.DOTALL)
     wire = re.sub(rb"(?<=Date: )\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", b"<date>", wire)
+    wire = re.sub(rb"(?<=Via: 1.1 )[0-9a-f]{12}(?= \(mjpegd\)\r)", b"<relay>", wire)
     wire = re.sub(rb"(?<=X-Timestamp: )\d{10}\.\d{6}(?=\r)", b"<seconds>", wire)
     wire = re.sub(rb"(?<=Content-Length: )\d+(?=\r)|(?<=X-Frame-Id: )\d+(?=\r)", b"<number>", wire)
     return wire.replace(b"\r\n", b"\n")

@@ -92,7 +92,7 @@ def test_stats_show_what_was_asked_for_and_what_was_granted(healthy: Daemon) -> 
     stats = healthy.camera()
     assert stats["source"] == "v4l2"
     assert stats["requested"] == {"width": WIDTH, "height": HEIGHT, "fps": 30.0}
-    assert stats["granted"] == {"width": WIDTH, "height": HEIGHT, "fps": 30.0, "format": "MJPG"}
+    assert stats["granted"] == {"width": WIDTH, "height": HEIGHT, "fps": 30.0, "format": "MJPG", "decoder": None}
     (line,) = events(healthy, "camera live")
     assert (line["asked"], line["got"], line["device"]) == ("640x480@30", "640x480@30", "/dev/video0")
 
