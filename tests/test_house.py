@@ -55,7 +55,7 @@ PRIVILEGES = {
     "subprocess": (),
     "asyncio": (
         *("ring", "rendition", "camera", "access.guard", "supervisor", "app"),
-        *("sources.relay", "sources.client.connection", "sources.client.loop"),
+        *("sources.client.connection", "sources.client.loop"),
         *(f"http.{name}" for name in ("connection", "controls", "live", "server", "snapshot", "steer", "tcp")),
     ),
     "socket": (

@@ -1,6 +1,5 @@
 """A network camera's MJPEG stream, its pictures passed through as they are."""
 
-import asyncio
 from time import monotonic
 
 from mjpegd.config.schema import CameraConfig
@@ -14,7 +13,10 @@ from mjpegd.wire.fields import media_type
 from mjpegd.wire.parts import Part, PartParser
 
 MOST_TURNS = 32
-"""Turns of the loop in which a read looks for a newer picture than the one it has: a megabyte or more of backlog."""
+"""Times that a read looks for a newer picture than the one it has, each up to a buffer full."""
+
+CARD_PATIENCE = 15.0
+"""Least seconds of silence behind a card: its server sends it again only as a heartbeat, every 5 s unless told else."""
 
 
 class RelaySource:
@@ -27,7 +29,7 @@ class RelaySource:
         self._session, self._connection = session, answer.connection
         self._parts = PartParser(answer.connection.buffer, boundary)
         self._sequence = marks.Sequence()
-        self._patience = camera.stale_after
+        self._stale_after = self._patience = camera.stale_after
         self._newest: Part | None = None
         self._arrived = 0.0
         self._skipped = 0
@@ -36,15 +38,12 @@ class RelaySource:
         """The newest picture that has come whole, in memory that the next `read` uses again."""
         self._newest = None
         while self._newest is None:
-            self._connection.buffer.release()
-            try:
-                if self._session.loop.run(self._listen(), self._patience) is None:
-                    return None
-            except TimeoutError:
-                raise SourceStalled(f"no frames for {self._patience:g} s") from None
-            except SourceError:  # behind a picture it comes up again at the next read
-                if self._newest is None:
-                    raise
+            if not self._listen_on():
+                return None
+        for _ in range(MOST_TURNS):
+            if not self._connection.fresh:
+                break
+            self._listen_on()
         return self._grab(self._newest)
 
     def close(self) -> None:
@@ -52,26 +51,29 @@ class RelaySource:
         self._newest = None
         self._session.close()
 
-    async def _listen(self) -> bool:
-        """Until there is a part, be it no picture; then on as long as more is there already."""
-        while not self._take_parts():
-            await self._more()
-        for _ in range(MOST_TURNS):
-            await asyncio.sleep(0)
-            if not self._connection.fresh:
-                break
-            await self._connection.more()
-            self._take_parts()
-        return True
+    def _listen_on(self) -> bool:
+        """Take in what comes until there is a part, or what has come behind a picture; False when `stop` was set."""
+        if self._newest is None:
+            self._connection.buffer.release()
+        try:
+            return self._session.loop.run(self._listen(), self._patience) is not None
+        except TimeoutError:
+            raise SourceStalled(f"no frames for {self._patience:g} s") from None
+        except SourceError:  # behind a picture it comes up again at the next read
+            if self._newest is None:
+                raise
+            return True
 
-    async def _more(self) -> None:
-        if self._parts.ended or self._connection.buffer.framing.done:
-            raise SourceError(ENDED)
-        await self._connection.more()
+    async def _listen(self) -> bool:
+        while not self._take_parts() and self._newest is None:
+            if self._parts.ended or self._connection.buffer.framing.done:
+                raise SourceError(ENDED)
+            await self._connection.more()
+        return True
 
     def _take_parts(self) -> bool:
         """Look at every whole part there is; whether there was one."""
-        heard = False
+        heard = self._connection.fresh = False
         while (part := self._parts.next_part()) is not None:
             heard = True
             self._judge(part)
@@ -79,6 +81,8 @@ class RelaySource:
 
     def _judge(self, part: Part) -> None:
         """A sign of life is any part; a picture is what is not empty, no text, and not the last one again."""
+        card = marks.missing(part.fields) != ""
+        self._patience = max(self._stale_after, CARD_PATIENCE) if card else self._stale_after
         if not part.body or part.fields.get("content-type", "").lower().startswith("text/"):
             return
         lost = self._sequence.step(part.fields)

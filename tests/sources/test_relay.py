@@ -137,6 +137,24 @@ def test_chunks_of_any_size() -> None:
             source.read()
 
 
+def test_chunks_that_make_no_sense() -> None:
+    """A stream whose chunks stop making sense is an error in words."""
+    picture, given = part(ONE), threading.Event()
+
+    def serve(visit: Visit) -> None:
+        visit.request()
+        visit.send(CHUNKED, b"%x\r\n%b\r\n" % (len(picture), picture))
+        given.wait(10)
+        visit.send(b"nonsense\r\n")
+        visit.wait_for_leave()
+
+    with opened(serve) as source:
+        assert bytes(read(source).data) == ONE
+        given.set()
+        with pytest.raises(SourceError, match="chunks that cannot be read"):
+            source.read()
+
+
 def test_a_stream_without_lengths(script: Script) -> None:
     """Without a length, a picture is given once the next boundary came."""
     with opened(script) as source:
@@ -221,6 +239,20 @@ def test_silence(begun: bytes) -> None:
         assert bytes(read(source).data) == ONE
         with pytest.raises(SourceStalled, match=r"no frames for 0\.2 s"):
             source.read()
+
+
+def test_a_card_may_stay_for_long(script: Script) -> None:
+    """Behind a card there is more patience: the server has nothing else to send."""
+    with opened(script, stale_after=0.1) as source:
+        script.send(part(ONE, "X-Source-State: lost"))
+        assert read(source).missing == "lost"
+        timer = threading.Timer(0.5, script.send, (part(TWO),))
+        timer.start()
+        assert read(source).missing == ""
+        with pytest.raises(SourceStalled, match=r"no frames for 0\.1 s"):
+            source.read()
+        timer.join()
+        script.send(b"")
 
 
 def test_repeats_are_signs_of_life() -> None:

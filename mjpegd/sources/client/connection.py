@@ -88,7 +88,7 @@ class Connection(asyncio.BufferedProtocol):
 
     async def more(self) -> None:
         """Until something has come since the last call; `SourceError` when nothing will any more."""
-        if not (self.fresh or self.ended):
+        if not (self.fresh or self.ended or self._failure):
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
         if self._failure:
