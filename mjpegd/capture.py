@@ -174,18 +174,20 @@ class Capture:
         return not (on_demand or self._demand.paused)
 
     def _stand_by(self) -> None:
-        """Keep the source closed until it is called for again."""
-        if self._demand.paused:
+        """Keep the source closed until it is called for again, or stays closed for another reason."""
+        paused = self._demand.paused
+        if paused:
             self._become(State.PAUSED, "paused")
             self._show(self._card())
         else:
             self._become(State.IDLE, "nobody watches")
             self._outlet.forget()  # whoever comes is to see what is, not what was
         self._log.info(f"camera {self.status.state}: the source is closed")
-        while not (self._stop.ended or self._is_called_for()):
+        while not self._stop.ended and not self._is_called_for() and self._demand.paused is paused:
             self._stop.doze()
-        self._become(State.STARTING)
-        self._backoff.reset()
+        if self._is_called_for():
+            self._become(State.STARTING)
+            self._backoff.reset()
 
     def _session(self) -> SourceError | None:
         """From open to stop or to the failure that is returned."""
