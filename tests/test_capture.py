@@ -5,6 +5,7 @@ raise, or a function called in the capture thread; `LOOK` notes the camera's sta
 When the script is at its end, `done` is set and the source waits.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count, cycle
@@ -16,7 +17,6 @@ import pytest
 import structlog.testing
 
 from mjpegd import capture as capture_module
-from mjpegd.backoff import Backoff
 from mjpegd.capture import Capture
 from mjpegd.condition import State, Status
 from mjpegd.config.schema import CameraConfig
@@ -24,16 +24,19 @@ from mjpegd.demand import Demand
 from mjpegd.errors import BrokenPicture, SourceError, SourceStalled
 from mjpegd.frame import Frame
 from mjpegd.sources.base import JPEG, Grab, Granted
-from tests.daemon import SECONDS
+from tests.daemon import SECONDS, wait_for
 from tests.pictures import decode, jpeg
 
 PATIENCE = 10 * SECONDS
 """No test is meant to wait that long."""
 
-WHOLE = jpeg(64, 48)
+WHOLE, OTHER = jpeg(64, 48), jpeg(48, 64)
 TORN = WHOLE[: len(WHOLE) // 2]
 UNPLUGGED = SourceError("unplugged")
 STALLED = SourceStalled("no frames for 2 s")
+
+TAG = "5e1f5e1f5e1f"
+"""What the camera is known by to relays."""
 
 LOOK: Final = "look"
 PAUSE: Final = "pause"
@@ -45,16 +48,19 @@ Opening = Sequence[Step] | Iterator[Step] | Exception
 class Script:
     """Plays openings in their order; used as `mjpegd.sources.open_source`. What it was asked for is kept."""
 
-    def __init__(self, *openings: Opening, device: str = "test") -> None:
+    def __init__(self, *openings: Opening, device: str = "test", via: tuple[str, ...] = ()) -> None:
         self._openings = iter(openings)
-        self.device = device
+        self.device, self.via = device, via
         self.specs: list[str] = []
+        self.configs: list[CameraConfig] = []
+        self.pixels: list[bool] = []
         self.closed = 0
         self.done = threading.Event()
         self.look: Callable[[], None]
 
     def __call__(self, spec: str, config: CameraConfig, stop: threading.Event) -> "Scripted":
         self.specs.append(spec)
+        self.configs.append(config)
         opening = next(self._openings, ())
         if isinstance(opening, Exception):
             raise opening
@@ -65,11 +71,12 @@ class Scripted:
     """One opening of a script."""
 
     def __init__(self, script: Script, steps: Iterator[Step], stop: threading.Event) -> None:
-        self.granted = Granted(64, 48, 30.0, JPEG, script.device)
+        self.granted = Granted(64, 48, 30.0, JPEG, script.device, via=script.via)
         self._script, self._steps, self._stop = script, steps, stop
 
     def read(self, *, pixels: bool = True) -> Grab | None:
         """The next picture of the script."""
+        self._script.pixels.append(pixels)
         for step in self._steps:
             if isinstance(step, Exception):
                 raise step
@@ -92,16 +99,27 @@ class Scripted:
         self._script.closed += 1
 
 
+class Hang:
+    """A step that does not come back before it is released."""
+
+    def __init__(self) -> None:
+        self.called, self.release = threading.Event(), threading.Event()
+
+    def __call__(self) -> None:
+        self.called.set()
+        self.release.wait()
+
+
 class Set:
     """A capture thread on a script, the frames it published, and the states it was seen in."""
 
-    def __init__(self, script: Script, config: CameraConfig) -> None:
+    def __init__(self, script: Script, config: CameraConfig, demand: Demand) -> None:
         self.script = script
         self.frames: list[Frame] = []
         self.forgotten = 0
-        self.demand = Demand()
+        self.demand = demand
         self.seen: list[Status] = []
-        self.capture = Capture("porch", config, self, count(1), self.demand, tag="5e1f5e1f5e1f")
+        self.capture = Capture("porch", config, self, count(1), self.demand, tag=TAG)
         script.look = lambda: self.seen.append(self.capture.status)
 
     def publish(self, frame: Frame) -> None:
@@ -116,6 +134,20 @@ class Set:
         """Play the script to its end."""
         self.capture.start()
         assert self.script.done.wait(PATIENCE), "the script was not played to its end"
+
+    def want(self) -> None:
+        """Have somebody come who wants frames."""
+        self.demand.enter()
+        self.capture.nudge()
+
+    def pause(self, *, paused: bool = True) -> None:
+        """Pause it, or resume."""
+        self.demand.paused = paused
+        self.capture.nudge()
+
+    def wait(self, state: State) -> None:
+        """Wait until it is in that state."""
+        wait_for(lambda: self.capture.status.state is state, 10, f"it to be {state}")
 
     @property
     def states(self) -> list[State]:
@@ -138,9 +170,10 @@ def film(monkeypatch: pytest.MonkeyPatch) -> Iterator[Film]:
     """Makes a set whose source plays the script; at the end its thread is stopped and must end at once."""
     sets: list[Set] = []
 
-    def film(script: Script, **keys: object) -> Set:
+    def film(script: Script, demand: Demand | None = None, **keys: object) -> Set:
         monkeypatch.setattr("mjpegd.sources.open_source", script)
-        sets.append(Set(script, CameraConfig(**{"source": "pattern", **QUICK, **keys})))  # type: ignore[arg-type]
+        config = CameraConfig(**{"source": "pattern", **QUICK, **keys})  # type: ignore[arg-type]
+        sets.append(Set(script, config, demand or Demand()))
         return sets[-1]
 
     yield film
@@ -162,36 +195,6 @@ def logged() -> Iterator[list[str]]:
     structlog.configure(processors=[note], cache_logger_on_first_use=False)
     yield lines
     structlog.configure(**before)
-
-
-def test_backoff_doubles() -> None:
-    """Pauses double from the shortest to the longest, each shortened by up to a quarter."""
-    backoff = Backoff(1, 30)
-
-    for full in (1, 2, 4, 8, 16, 30, 30):
-        assert 0.75 * full <= backoff.pause() <= full
-
-
-def test_backoff_is_random() -> None:
-    """Cameras lost together do not retry in step."""
-    assert len({Backoff(1, 30).pause() for _ in range(20)}) > 1
-
-
-def test_backoff_reset() -> None:
-    """After a reset the next pause is the shortest again."""
-    backoff = Backoff(1, 30)
-    for _ in range(5):
-        backoff.pause()
-    backoff.reset()
-
-    assert backoff.pause() <= 1
-
-
-def test_backoff_for_ever() -> None:
-    """A camera that is lost for years does not overflow its pause."""
-    backoff = Backoff(1, 30)
-
-    assert max(backoff.pause() for _ in range(5000)) <= 30
 
 
 def test_live(film: Film) -> None:
@@ -438,18 +441,13 @@ def test_stop_while_resting(film: Film) -> None:
 
 def test_stuck_source(film: Film) -> None:
     """A library call that never returns holds its thread, and `join` says so when its patience is over."""
-    called, release = threading.Event(), threading.Event()
-
-    def hang() -> None:
-        called.set()
-        release.wait()
-
+    hang = Hang()
     scene = film(Script([hang]))
     scene.capture.start()
-    assert called.wait(PATIENCE)
+    assert hang.called.wait(PATIENCE)
     scene.capture.stop()
     assert not scene.capture.join(0.01)
-    release.set()
+    hang.release.set()
 
     assert scene.capture.join(PATIENCE)
 
@@ -526,3 +524,433 @@ def test_trouble_while_it_rests(film: Film, logged: list[str], monkeypatch: pyte
 
     assert scene.capture.status.state is State.LIVE
     assert any("capture broke down" in line for line in logged)
+
+
+def endless() -> Iterator[Step]:
+    """A camera that gives pictures until nobody wants them any more."""
+    return cycle((WHOLE, PAUSE))
+
+
+def at(taken: float, data: bytes = WHOLE) -> Grab:
+    """A picture of that moment."""
+    return Grab(memoryview(data), JPEG, taken)
+
+
+def card(state: str) -> Grab:
+    """A card that the source shows, because its camera is in that state."""
+    return Grab(memoryview(OTHER), JPEG, monotonic(), missing=state)
+
+
+def test_on_demand(film: Film, logged: list[str]) -> None:
+    """A camera on demand is not opened before somebody comes, and is closed when nobody was there for a while."""
+    scene = film(Script(endless(), endless()), on_demand=True, linger=0.05)
+
+    def wait_idle(times: int) -> None:
+        told = "info: camera idle: the source is closed"
+        wait_for(lambda: logged.count(told) == times, 10, f"it to be idle {times} times")
+        assert scene.capture.status.state is State.IDLE
+        assert (len(scene.script.specs), scene.script.closed, scene.forgotten) == (times - 1, times - 1, times)
+
+    scene.capture.start()
+    wait_idle(1)
+    assert scene.frames == []
+    for turn in (1, 2):
+        scene.want()
+        scene.wait(State.LIVE)
+        assert (len(scene.script.specs), scene.script.closed, scene.forgotten) == (turn, turn - 1, turn)
+        scene.demand.leave()
+        wait_idle(turn + 1)
+
+    assert scene.capture.changes == {State.IDLE: 3, State.STARTING: 2, State.LIVE: 2}
+    assert scene.capture.trouble is None
+
+
+def test_linger(film: Film) -> None:
+    """A camera on demand stays open for a while when the last one has left."""
+    scene = film(Script([WHOLE, WHOLE, WHOLE]), on_demand=True, linger=3600)
+    scene.want()
+    scene.demand.leave()
+    scene.play()
+
+    assert scene.lives == [True] * 3
+    assert scene.script.closed == scene.forgotten == 0
+
+
+def test_without_demand(film: Film) -> None:
+    """A camera that is not on demand is open without anybody."""
+    scene = film(Script([WHOLE]), linger=0.001)
+    scene.play()
+
+    assert scene.capture.status.state is State.LIVE
+    assert scene.script.closed == scene.forgotten == 0
+
+
+def test_who_comes_ends_a_doze(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle camera is opened at once when somebody comes, and does not finish its sleep."""
+    monkeypatch.setattr("mjpegd.lifeline.SLICE", 3600)
+    scene = film(Script([WHOLE]), on_demand=True)
+    scene.capture.start()
+    scene.wait(State.IDLE)
+    scene.want()
+
+    assert scene.script.done.wait(PATIENCE)
+
+
+def test_a_lost_camera_goes_idle(film: Film) -> None:
+    """A lost camera on demand is not tried again for nobody; who comes later has it opened at once."""
+    scene = film(Script(UNPLUGGED, [WHOLE]), on_demand=True, linger=0.01, retry_min=3600, retry_max=3600)
+    scene.capture.start()
+    scene.want()
+    scene.wait(State.LOST)
+    scene.demand.leave()
+    scene.wait(State.IDLE)
+    assert len(scene.script.specs) == 1
+    scene.want()
+
+    assert scene.script.done.wait(PATIENCE)
+    assert scene.capture.status.state is State.LIVE
+
+
+def test_pause(film: Film, logged: list[str]) -> None:
+    """A pause closes the source and shows a card; resumed, it is opened again."""
+    scene = film(Script(endless(), endless()))
+    scene.want()
+    scene.capture.start()
+    scene.wait(State.LIVE)
+    scene.pause()
+    scene.wait(State.PAUSED)
+    wait_for(lambda: scene.frames[-1].missing == "paused", 10, "the card")
+    assert scene.script.closed == 1
+    assert decode(bytes(scene.frames[-1].jpeg)).shape == (48, 64, 3)
+    shown = len(scene.frames)
+    scene.capture.announce_starting()
+    assert len(scene.frames) == shown
+    scene.pause(paused=False)
+    scene.wait(State.LIVE)
+
+    assert scene.frames[shown].live
+    assert scene.forgotten == 0
+    assert scene.capture.trouble is None
+    assert scene.capture.changes == {State.PAUSED: 1, State.STARTING: 1, State.LIVE: 2}
+    assert logged.count("info: camera paused: the source is closed") == 1
+
+
+@pytest.mark.parametrize("opening", [[WHOLE], UNPLUGGED])
+def test_pause_while_it_waits(opening: Opening, film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that waits for a picture, or rests before the next try, closes its source for a pause soon."""
+    monkeypatch.setattr("mjpegd.lifeline.SLICE", 0.01)
+    scene = film(Script(opening, [WHOLE]), retry_min=3600, retry_max=3600)
+    scene.capture.start()
+    scene.wait(State.LOST if opening is UNPLUGGED else State.LIVE)
+    scene.pause()
+    scene.wait(State.PAUSED)
+    assert len(scene.script.specs) == 1
+    scene.pause(paused=False)
+    scene.wait(State.LIVE)
+
+    assert len(scene.script.specs) == 2
+
+
+@pytest.mark.parametrize("on_demand", [False, True])
+def test_paused_from_the_start(on_demand: bool, film: Film) -> None:  # noqa: FBT001  (a row)
+    """A camera that is paused from the start is never opened, whoever comes."""
+    scene = film(Script([WHOLE]), on_demand=on_demand)
+    scene.demand.paused = True
+    scene.want()
+    scene.capture.start()
+    scene.wait(State.PAUSED)
+    scene.want()
+    wait_for(lambda: bool(scene.frames), 10, "the card")
+
+    assert [frame.missing for frame in scene.frames] == ["paused"]
+    assert scene.script.specs == []
+
+
+def test_pause_while_idle(film: Film) -> None:
+    """An idle camera that is paused says so and shows it; resumed, it is idle again, and nothing was opened."""
+    scene = film(Script([WHOLE]), on_demand=True)
+    scene.capture.start()
+    scene.wait(State.IDLE)
+    scene.pause()
+    scene.wait(State.PAUSED)
+    wait_for(lambda: [frame.missing for frame in scene.frames] == ["paused"], 10, "the card")
+    scene.pause(paused=False)
+    scene.wait(State.IDLE)
+    wait_for(lambda: scene.forgotten == 2, 10, "the card to be forgotten")
+    assert scene.script.specs == []
+    scene.want()
+    scene.wait(State.LIVE)
+
+    assert scene.script.specs == ["pattern"]
+
+
+def test_card_of_an_upstream(film: Film, logged: list[str]) -> None:
+    """A card that the source shows is shown on as what it is: the camera is lost, not stale, until a picture comes."""
+    scene = film(
+        Script([WHOLE, LOOK, card("frozen"), LOOK, card("frozen"), LOOK, card("lost"), LOOK, WHOLE, LOOK]),
+        stale_after=0.001,
+    )
+    scene.play()
+
+    assert scene.states == [State.LIVE, *[State.LOST] * 3, State.LIVE]
+    assert scene.seen[1] is scene.seen[2]
+    assert [status.reason for status in scene.seen[2:4]] == [
+        f"the camera behind it is {state}" for state in ("frozen", "lost")
+    ]
+    assert [frame.missing for frame in scene.frames] == ["", "frozen", "frozen", "lost", ""]
+    assert bytes(scene.frames[1].jpeg) == OTHER
+    assert (scene.capture.captured, scene.capture.opened) == (2, 1)
+    assert scene.capture.trouble is scene.seen[3]
+    assert logged.count("warning: camera lost") == 2
+
+
+def test_frozen(film: Film, logged: list[str]) -> None:
+    """A camera that repeats a picture is frozen: a banner over it, opened again, and live at the first other one."""
+    now = monotonic()
+    scene = film(
+        Script([at(now), LOOK, at(now + 9), LOOK, at(now + 10)], [at(now + 11), LOOK, at(now + 12, OTHER), LOOK]),
+        frozen_after=10,
+    )
+    scene.play()
+    banner = scene.frames[2]
+
+    assert scene.states == [State.LIVE, State.LIVE, State.FROZEN, State.LIVE]
+    assert scene.seen[2].reason == "the same picture for 10 s"
+    assert [frame.missing for frame in scene.frames] == ["", "", "frozen", ""]
+    assert (banner.width, banner.height) == (64, 48)
+    before, after = decode(WHOLE).astype(int), decode(bytes(banner.jpeg)).astype(int)
+    assert abs(before - after)[:30].mean() < 10
+    assert (scene.script.closed, scene.capture.opened, scene.capture.captured) == (1, 2, 3)
+    assert [line for line in logged if line.startswith("warning")] == ["warning: camera frozen"]
+    assert scene.capture.trouble is scene.seen[2]
+
+
+def test_frozen_again_and_again(film: Film, logged: list[str]) -> None:
+    """A camera that stays frozen is opened now and again, with one card and one line in the log."""
+    now = monotonic()
+    scene = film(
+        Script(
+            [at(now), at(now + 10), LOOK],
+            [LOOK, at(now + 11), at(now + 21)],
+            [LOOK, at(now + 22), at(now + 60)],
+            [LOOK],
+        ),
+        frozen_after=10,
+    )
+    scene.play()
+
+    assert scene.lives == [True, False]
+    assert scene.states == [State.FROZEN] * 3
+    assert logged.count("warning: camera frozen") == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "frozen_after"), [("pattern", 10), ("file", 10), ("/dev/video0", 0), ("/dev/video0", 20)]
+)
+def test_not_frozen(device: str, frozen_after: float, film: Film) -> None:
+    """What no sensor makes is never frozen, nor what the operator says is a screen, nor anything before its time."""
+    now = monotonic()
+    scene = film(Script([at(now + second) for second in (0, 5, 10, 19)], device=device), frozen_after=frozen_after)
+    scene.play()
+
+    assert scene.lives == [True] * 4
+    assert scene.capture.opened == 1
+
+
+def test_moment_of_capture_of_the_source(film: Film) -> None:
+    """Where the source itself says when it took a picture, that is what viewers are told."""
+    scene = film(Script([Grab(memoryview(WHOLE), JPEG, monotonic(), captured=1_700_000_000.25)]))
+    scene.play()
+
+    assert [frame.captured for frame in scene.frames] == [1_700_000_000.25]
+
+
+@pytest.mark.parametrize(
+    ("via", "reason"),
+    [
+        ((TAG,), "a loop: these pictures would be its own"),
+        (("0" * 12, TAG, "1" * 12), "a loop: these pictures would be its own"),
+        (("0" * 12,) * 8, "these pictures came through 8 relays: a loop?"),
+    ],
+)
+def test_loop(via: tuple[str, ...], reason: str, film: Film) -> None:
+    """Pictures that would be its own, or came through too many relays, are refused before one is read."""
+    scene = film(Script([WHOLE], UNPLUGGED, via=via), retry_min=3600, retry_max=3600)
+    scene.capture.start()
+    scene.wait(State.LOST)
+
+    assert scene.capture.status.reason == reason
+    assert (scene.script.closed, scene.capture.opened, scene.script.pixels) == (1, 0, [])
+    assert scene.capture.granted is None
+
+
+def test_relays_on_the_way(film: Film) -> None:
+    """Pictures that came through some relays are as good as any."""
+    scene = film(Script([WHOLE], via=("0" * 12,) * 7))
+    scene.play()
+
+    assert scene.lives == [True]
+
+
+def unseen() -> Iterator[Step]:
+    """A picture, and some that nobody needed, a tenth of a second apart; then a torn one, and one more."""
+    began = monotonic() - 0.5
+    yield at(began)
+    for tenth in range(1, 5):
+        yield Grab(memoryview(b""), "BGR", began + tenth / 10, skipped=1, lag=0.5)
+    yield TORN
+    yield at(began + 0.5)
+
+
+def test_unseen(film: Film) -> None:
+    """Pictures that nobody needs are counted, and neither made nor shown, nor taken for silence."""
+    scene = film(Script(unseen()), stale_after=0.4)
+    scene.play()
+    capture = scene.capture
+
+    assert scene.lives == [True, True]
+    assert (capture.captured, capture.skipped, capture.broken, capture.lag) == (6, 4, 1, 0.0)
+    assert capture.rate.per_second() == pytest.approx(10, rel=0.2)
+    assert capture.encode_time.percentile(0.5) is None
+
+
+def test_pixels_only_for_somebody(film: Film) -> None:
+    """The source is told at each read whether anybody looks."""
+    demand = Demand()
+    scene = film(Script([WHOLE, demand.enter, WHOLE, WHOLE, demand.leave, WHOLE, WHOLE]), demand)
+    scene.play()
+
+    assert scene.script.pixels == [False, False, True, True, False, False]
+
+
+def test_lag(film: Film) -> None:
+    """How far a stream is behind is known, and forgotten when it is opened again."""
+    lags: list[float] = []
+    lagging = Grab(memoryview(WHOLE), JPEG, monotonic(), lag=1.5)
+
+    def note() -> None:
+        lags.append(scene.capture.lag)
+
+    scene = film(Script([lagging, note, UNPLUGGED], [note]))
+    scene.play()
+
+    assert lags == [1.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("state", "watched", "seconds", "expected"),
+    [
+        (State.LIVE, True, 3.0, False),
+        (State.LIVE, True, 4.0, True),
+        (State.LIVE, False, 4.0, False),
+        (State.STALE, True, 4.0, False),
+        (State.PAUSED, True, 4.0, False),
+    ],
+)
+def test_overdue(state: State, watched: bool, seconds: float, expected: bool, film: Film) -> None:  # noqa: FBT001
+    """A camera that passes for live while its thread is silent is overdue, for those who look at it."""
+    scene = film(Script([WHOLE]), stale_after=2)
+    scene.capture.status = Status(state, time())
+    if watched:
+        scene.demand.enter()
+    scene.capture._stop._looked -= seconds
+
+    assert scene.capture.overdue() is expected
+
+
+def test_announced_silence(film: Film, logged: list[str]) -> None:
+    """Others may say for a thread that it is silent: stale, with a card, once; a picture makes it live again."""
+    hang = Hang()
+    scene = film(Script([WHOLE, hang, WHOLE]))
+    scene.capture.start()
+    assert hang.called.wait(PATIENCE)
+    for _ in range(2):
+        scene.capture.announce_silence()
+    assert scene.capture.status.state is State.STALE
+    assert [frame.missing for frame in scene.frames] == ["", "stale"]
+    assert logged.count("warning: camera stale") == 1
+    hang.release.set()
+    scene.wait(State.LIVE)
+
+
+def test_what_was_left_behind_is_silent(film: Film) -> None:
+    """A capture that was stopped while a call held it shows nothing any more when it comes back, and says nothing."""
+    hang = Hang()
+    scene = film(Script([WHOLE, hang, WHOLE]))
+    scene.capture.start()
+    assert hang.called.wait(PATIENCE)
+    scene.capture.stop()
+    scene.capture.announce_silence()
+    hang.release.set()
+
+    assert scene.capture.join(PATIENCE)
+    assert scene.lives == [True]
+    assert scene.capture.status.state is State.LIVE
+
+
+@pytest.mark.parametrize(
+    ("source", "seconds", "stuck"),
+    [
+        ("/dev/video0", 21, False),
+        ("/dev/video0", 23, True),
+        ("rtsp://camera/", 41, False),
+        ("rtsp://camera/", 43, True),
+    ],
+)
+def test_stuck(source: str, seconds: float, stuck: bool, film: Film) -> None:  # noqa: FBT001  (a row)
+    """A thread is stuck when it was silent beyond the source's own time limits, with more patience for a network."""
+    hang = Hang()
+    scene = film(Script([hang]), source=source, open_timeout=10, stale_after=2)
+    scene.capture.start()
+    assert hang.called.wait(PATIENCE)
+    scene.capture._stop._looked -= seconds
+    silent = scene.capture.stuck()
+    hang.release.set()
+
+    assert (silent >= seconds) is stuck
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_dead_thread_is_stuck(film: Film) -> None:
+    """A thread that ended though nobody asked it to is stuck at once; one that was stopped is not."""
+    scene = film(Script([sys.exit]))
+    scene.capture.start()
+    assert scene.capture.join(PATIENCE)
+    scene.capture._stop._looked -= 1
+
+    assert scene.capture.stuck() >= 1
+    scene.capture.stop()
+    assert scene.capture.stuck() == 0
+
+
+def test_controls_at_each_opening(film: Film) -> None:
+    """What was set by hand is set again at each opening, on top of what the configuration says."""
+
+    def turn() -> None:
+        scene.capture.controls = {"hue": 5, "contrast": 7}
+
+    scene = film(Script([WHOLE, turn, UNPLUGGED], [WHOLE]), controls={"hue": 2, "brightness": 1})
+    scene.play()
+
+    assert [config.controls for config in scene.script.configs] == [
+        {"hue": 2, "brightness": 1},
+        {"hue": 5, "brightness": 1, "contrast": 7},
+    ]
+
+
+def test_inherit(film: Film) -> None:
+    """The capture that takes the place of another goes on counting, and keeps what was set by hand."""
+    before = film(
+        Script([Grab(memoryview(WHOLE), JPEG, monotonic(), skipped=3), TORN, WHOLE, UNPLUGGED], [LOOK, WHOLE])
+    )
+    before.play()
+    before.capture.controls["hue"] = 5
+    after = film(Script([WHOLE, LOOK]))
+    after.capture.inherit(before.capture)
+    after.play()
+    capture = after.capture
+
+    assert (capture.captured, capture.skipped, capture.broken, capture.opened) == (4, 3, 1, 3)
+    assert capture.changes == {State.LIVE: 3, State.LOST: 1}
+    assert capture.trouble is before.seen[0]
+    assert [config.controls for config in after.script.configs] == [{"hue": 5}]

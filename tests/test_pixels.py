@@ -108,3 +108,64 @@ def test_a_card_has_the_size_asked_for(width: int, height: int, reason: str) -> 
     assert image is not None
     assert image.shape == (height, width, 3)
     assert image.std() > 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(16, 16), (320, 240), (241, 999)])
+@pytest.mark.parametrize("text", ["porch: the same picture, since noon", "x" * 500, "übergroß", ""])
+def test_banner(width: int, height: int, text: str) -> None:
+    """A banner covers the lower edge of a picture, in its size, and leaves the rest alone."""
+    white = numpy.full((height, width, 3), 255, numpy.uint8)
+    jpeg, *size = pixels.banner(pixels.encode(white, 95), text, quality=95)
+    image = cv2.imdecode(numpy.frombuffer(jpeg, numpy.uint8), cv2.IMREAD_COLOR)
+    top = height - max(12, height // 10)
+
+    assert (*size,) == (width, height)
+    assert image is not None
+    assert image.shape == (height, width, 3)
+    assert (image[: max(0, top - 8)] > 240).all()
+    assert image[min(height - 2, top + 8) :].mean() < 150
+
+
+def test_banner_on_no_picture() -> None:
+    """What cannot be decoded gets no banner."""
+    with pytest.raises(BrokenPicture):
+        pixels.banner(memoryview(b"\xff\xd8nothing\xff\xd9"), "text", quality=80)
+
+
+NOISE = numpy.random.default_rng(1)
+STILL = NOISE.integers(20, 230, (HEIGHT * 4, WIDTH * 4, 3)).astype(numpy.uint8)
+"""A picture large enough for its samples to be many."""
+
+
+def sampled(image: pixels.Pixels) -> pixels.Samples:
+    """The samples of an image."""
+    return pixels.samples(Grab(pixels.as_bytes(image), "BGR", 0.0, 0, image.shape[1], image.shape[0]))
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (STILL, True),
+        (STILL.copy(), True),
+        (STILL + NOISE.integers(0, 2, STILL.shape).astype(numpy.uint8), False),
+        (STILL + 1, False),
+        (STILL[:, ::-1].copy(), False),
+        (STILL[: HEIGHT * 2].copy(), False),
+    ],
+    ids=["itself", "a copy", "noise of one grey level", "brighter by one", "mirrored", "another size"],
+)
+def test_alike(other: pixels.Pixels, same: bool) -> None:  # noqa: FBT001  (a row)
+    """The same picture is alike, and one with the least noise that a sensor has is not."""
+    assert pixels.alike(sampled(STILL), sampled(other)) is same
+
+
+@pytest.mark.parametrize("form", RAW)
+def test_samples_of_every_layout(form: str) -> None:
+    """Samples are taken of any layout, of few bytes, and stay when the buffer is used again."""
+    data = bytearray(RAW[form])
+    before = pixels.samples(grab(bytes(data), form))
+    view = pixels.samples(Grab(memoryview(data), form, 0.0, 0, WIDTH, HEIGHT))
+    data[:] = bytes(len(data))
+
+    assert pixels.alike(before, view)
+    assert 0 < len(view) < len(data) / 50

@@ -447,3 +447,76 @@ async def test_time_never_runs_backwards() -> None:
     ring.publish(FRAMES[1])
 
     assert seq_of(await ring.next(0, soon())) == 2
+
+
+async def test_forgotten(wakeups: list[Callable[..., object]]) -> None:
+    """Who comes after the frames were forgotten is shown none of them, and the next one when it is there."""
+    ring = make_ring()
+    ring.publish(FRAMES[1])
+    assert FRAMES[1] is await ring.next(0, soon())
+    ring.forget()
+    assert ring.newest is None
+    waiter = ring.next(0, soon())
+    await turns()
+    assert not waiter.done()
+    ring.publish(FRAMES[2])
+
+    assert FRAMES[2] is await waiter
+    assert len(wakeups) == 1
+
+
+async def test_forgotten_before_it_was_seen() -> None:
+    """A frame that is forgotten while the loop is on its way to show it is shown to nobody; who waited waits on."""
+    ring = make_ring()
+    waiter = ring.next(0, soon())
+    ring.publish(FRAMES[1])
+    ring.forget()
+    await turns()
+    assert not waiter.done()
+    ring.publish(FRAMES[2])
+
+    assert FRAMES[2] is await waiter
+
+
+async def test_who_waited_before_waits_on() -> None:
+    """A waiter that has seen the last frame is not disturbed when it is forgotten, and is shown the next."""
+    ring = make_ring()
+    ring.publish(FRAMES[1])
+    assert FRAMES[1] is await ring.next(0, soon())
+    waiter = ring.next(1, soon())
+    ring.forget()
+    other = ring.next(0, soon())
+    await turns()
+    assert (waiter.done(), other.done()) == (False, False)
+    ring.publish(FRAMES[2])
+
+    assert [FRAMES[2]] * 2 == list(await asyncio.gather(waiter, other))
+
+
+@pytest.mark.parametrize("patience", [0.0, 0.05])
+async def test_deadline_of_who_comes_after(patience: float) -> None:
+    """Who comes when the frames were forgotten is shown None at its deadline, and another one's stays its own."""
+    ring, loop = make_ring(), asyncio.get_running_loop()
+    ring.publish(FRAMES[1])
+    assert FRAMES[1] is await ring.next(0, soon())
+    before = ring.next(1, soon())
+    ring.forget()
+    deadline = loop.time() + patience
+    async with asyncio.timeout(10 * SECONDS):
+        assert await ring.next(0, deadline) is None
+
+    assert loop.time() >= deadline - 0.001
+    assert not before.done()
+
+
+async def test_close_after_forgetting() -> None:
+    """A ring that is closed when its frames are forgotten lets everybody go."""
+    ring = make_ring()
+    ring.publish(FRAMES[1])
+    assert FRAMES[1] is await ring.next(0, soon())
+    ring.forget()
+    waiter = ring.next(0, soon())
+    ring.close()
+
+    assert await waiter is None
+    assert await ring.next(0, soon()) is None
