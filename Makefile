@@ -14,7 +14,7 @@ DEBFLAGS ?= -Zxz
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name about; do printf '%-10s %s\n' "$$name" "$$about"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name about; do printf '%-13s %s\n' "$$name" "$$about"; done
 
 run: $(VENV)/installed ## make the environment, install, and serve (ARGS="--set server.port=9090" adds options)
 	$(BIN)/mjpegd run $(ARGS)
@@ -36,6 +36,9 @@ cover: $(VENV)/test-installed ## the tests, with line coverage of mjpegd/ (ARGS=
 
 bench: $(VENV)/test-installed packages ## measure against uStreamer and the limit (ARGS="--quick --only many")
 	$(BIN)/python bench/run.py $(ARGS)
+
+bench-cameras: $(VENV)/test-installed packages ## measure with five RTSP cameras, watched and not (ARGS="--quick")
+	$(BIN)/python bench/cameras.py $(ARGS)
 
 format: $(VENV)/test-installed ## let ruff write the format, and mjpegd its example and tables
 	$(BIN)/ruff format .
@@ -73,4 +76,4 @@ $(VENV)/test-installed: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable '.[test]'
 	@touch $@
 
-.PHONY: help run test lint types cover bench format install uninstall deb edge packages clean
+.PHONY: help run test lint types cover bench bench-cameras format install uninstall deb edge packages clean

@@ -14,16 +14,13 @@ import load
 import metrics
 from artifacts import BENCH, LOGS
 from metrics import Reading
+from rounds import RunFailed
 from scenarios import Scenario
 from servers import Server
 from usage import LOAD_CORE, SERVER_CORE, Snapshot, Usage, pss_kb
 
 START_TIMEOUT = 15.0
 STOP_TIMEOUT = 5.0
-
-
-class RunFailed(Exception):
-    """The server could not be measured; the message says why."""
 
 
 def measure(server: Server, scenario: Scenario, seconds: float) -> Reading:

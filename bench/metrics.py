@@ -33,6 +33,15 @@ PSS_PER_VIEWER = Metric("pss_kb_per_viewer", "PSS KB/viewer", 1)
 FAULTS = Metric("faults", "faults", 0)
 LOAD_CPU = Metric("load_cpu_percent", "mjload CPU %", 0)
 FOREIGN_CPU = Metric("foreign_cpu_percent", "foreign CPU %", 0)
+CPU_PER_CAMERA = Metric("cpu_percent_per_camera", "CPU % per camera", 1)
+DECODED_P50 = Metric("decoded_p50_ms", "from decoder p50 ms", 1)
+DECODED_P95 = Metric("decoded_p95_ms", "p95 ms", 1)
+TAKEN_P50 = Metric("taken_p50_ms", "from camera p50 ms", 1)
+TAKEN_P95 = Metric("taken_p95_ms", "p95 ms", 1)
+FIRST_P50 = Metric("first_picture_p50_s", "first picture p50 s", 2)
+FIRST_MAX = Metric("first_picture_max_s", "max s", 2)
+ERRORS = Metric("errors", "errors", 0)
+AROUND_CPU = Metric("around_cpu_percent", "cameras and viewers CPU %", 0)
 
 
 def medians(readings: Iterable[Reading]) -> Reading:

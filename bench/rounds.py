@@ -1,13 +1,10 @@
-"""The order of play: servers in turn, round after round; a run that other programs disturbed is played again."""
+"""The order of play: all in turn, round after round; a run that other programs disturbed is played again."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from measure import RunFailed, measure
 from metrics import FOREIGN_CPU, Reading
-from scenarios import Scenario
-from servers import Server
 
 FOREIGN_MOST = 15.0
 """Percent of a core that other programs may use in a run."""
@@ -16,11 +13,24 @@ REPEATS = 2
 log = logging.getLogger(__name__)
 
 
+class RunFailed(Exception):
+    """Something could not be measured; the message says why."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A row of a table: `take` makes one run; `skipped` says why there can be none."""
+
+    name: str
+    take: Callable[[], Reading]
+    skipped: str | None = None
+
+
 @dataclass
 class Result:
-    """All runs of one server in one scenario. `dropped` counts the disturbed ones."""
+    """All runs of one row. `dropped` counts the disturbed ones."""
 
-    server: Server
+    name: str
     readings: list[Reading] = field(default_factory=list)
     dropped: int = 0
     failures: list[str] = field(default_factory=list)
@@ -32,26 +42,26 @@ class Result:
         return bool(self.readings)
 
 
-def play(scenario: Scenario, servers: Sequence[Server], rounds: int, seconds: float) -> list[Result]:
-    """Measure each server `rounds` times, in turn, so that a change of the machine's mood meets all alike."""
-    results = [Result(server, skipped=server.missing()) for server in servers]
+def play(table: str, entrants: Sequence[Entrant], rounds: int, foreign_most: float = FOREIGN_MOST) -> list[Result]:
+    """Measure each `rounds` times, in turn, so that a change of the machine's mood meets all alike."""
+    results = [Result(entrant.name, skipped=entrant.skipped) for entrant in entrants]
     for number in range(1, rounds + 1):
-        for result in results:
+        for entrant, result in zip(entrants, results, strict=True):
             if not result.skipped:
-                log.info("%s: round %d of %d: %s", scenario.name, number, rounds, result.server.name)
-                _turn(result, scenario, seconds)
+                log.info("%s: round %d of %d: %s", table, number, rounds, result.name)
+                _turn(result, entrant.take, foreign_most)
     return results
 
 
-def _turn(result: Result, scenario: Scenario, seconds: float) -> None:
+def _turn(result: Result, take: Callable[[], Reading], foreign_most: float) -> None:
     for _ in range(1 + REPEATS):
         try:
-            reading = measure(result.server, scenario, seconds)
+            reading = take()
         except RunFailed as failure:
             log.warning("  %s", failure)
             result.failures.append(str(failure))
             return
-        if reading[FOREIGN_CPU] <= FOREIGN_MOST:
+        if reading[FOREIGN_CPU] <= foreign_most:
             result.readings.append(reading)
             return
         log.warning("  disturbed: other programs used %.0f %% of a core", reading[FOREIGN_CPU])

@@ -12,11 +12,13 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from artifacts import prepare
+from measure import measure
 from report import Report
-from rounds import FOREIGN_MOST, play
+from rounds import FOREIGN_MOST, Entrant, play
 from scenarios import SCENARIOS, Scenario
 from servers import SERVERS
 from usage import CORES, LOAD_CORE, SERVER_CORE
@@ -73,8 +75,12 @@ def _settle_in(scenarios: Sequence[Scenario]) -> None:
 
 
 def _report(scenario: Scenario, names: Sequence[str], rounds: int, seconds: float) -> Report:
-    servers = [server for server in SERVERS if server.name in scenario.servers and server.name in names]
-    return Report(scenario, play(scenario, servers, rounds, seconds))
+    entrants = [
+        Entrant(server.name, partial(measure, server, scenario, seconds), server.missing())
+        for server in SERVERS
+        if server.name in scenario.servers and server.name in names
+    ]
+    return Report(scenario, play(scenario.name, entrants, rounds))
 
 
 def _caption(rounds: int, seconds: float) -> str:

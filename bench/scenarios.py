@@ -62,6 +62,7 @@ class Scenario:
     columns: tuple[Metric, ...]
     targets: tuple[Target, ...] = ()
     settle: float = 1.0
+    rows: str = "server"
 
 
 SLOW_RATE = 1_000_000

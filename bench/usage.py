@@ -35,15 +35,19 @@ class Usage:
 
     server: float
     load: float
+    bench: float
     foreign: float
 
     @classmethod
     def between(cls, start: Snapshot, end: Snapshot) -> "Usage":
         """The means over a window."""
         wall = end.wall - start.wall
-        server, load = (end.server - start.server) / wall, (end.load - start.load) / wall
-        unused = (end.idle - start.idle + end.bench - start.bench) / wall
-        return cls(server, load, max(0.0, len(CORES) - unused - server - load))
+        parties = start.server, start.load, start.bench
+        server, load, bench = (
+            (after - before) / wall for before, after in zip(parties, (end.server, end.load, end.bench), strict=True)
+        )
+        unused = (end.idle - start.idle) / wall
+        return cls(server, load, bench, max(0.0, len(CORES) - unused - server - load - bench))
 
 
 def cpu_seconds(root: int) -> float:
