@@ -16,7 +16,8 @@ from tests.daemon import SECONDS, free_port
 CHUNK = 65536
 STEPS = 20.0
 """How often a second a slow connection passes something on."""
-_RESET = struct.pack("ii", 1, 0)
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER so that a close sends RST."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class FaultyProxy:
         for sockets in self._open.values():
             for each in sockets:
                 with suppress(OSError):  # it was closed just now
-                    each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                    each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         await _cancelled(*self._open)
 
     async def _accept(self, listener: socket.socket) -> None:

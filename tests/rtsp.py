@@ -30,7 +30,7 @@ class RtspServer:
         self._epoch = 0.0
         self._login = user, password
         self._files = [loop.file(folder) for loop in self.loops]
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
         self.start()
@@ -63,17 +63,14 @@ class RtspServer:
         options += ["--user", user, "--password", password] if user else []
         cameras = [f"/cam{place}={file}" for place, file in enumerate(self._files)]
         command = [PYTHON, "-u", str(PROGRAM), *options, *cameras]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        with self.process.stdout as said:
+            line = said.readline()
         assert line, "the RTSP server did not start"
         self._epoch = json.loads(line)["epoch"]
 
     def kill(self) -> None:
         """End it without a farewell, as a camera whose cable is pulled; a second call does nothing."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(5 * SECONDS)
-            assert self._process.stdout is not None
-            self._process.stdout.close()
-            self._process = None
+        self.process.kill()
+        self.process.wait(5 * SECONDS)
