@@ -14,10 +14,12 @@ from mjpegd.config.schema import CameraConfig
 from mjpegd.demand import Demand
 from mjpegd.rendition import Look
 from mjpegd.ring import Ring
+from mjpegd.sources.base import Granted
 from mjpegd.timing import Rate
 from tests.daemon import SECONDS
 from tests.pictures import frame
 
+RTSP = CameraConfig(source="rtsp://camera/")
 PORCH, ATTIC = CameraConfig(source="pattern", fps=5), CameraConfig(source="pattern", fps=6)
 
 
@@ -34,6 +36,8 @@ class Standin:
     lets_go: bool = True
     stopped: bool = False
     held: float = 0.0
+    late: bool = False
+    granted: Granted | None = None
     asked: list[str] = field(default_factory=list)
     rate: Rate = field(default_factory=Rate)
     status: Status = field(default_factory=lambda: Status(State.LIVE, time()))
@@ -63,7 +67,11 @@ class Standin:
 
     def overdue(self) -> bool:
         """Whether it is silent and does not say so."""
-        return False
+        return self.late
+
+    def announce_silence(self) -> None:
+        """Say for the thread that it is silent."""
+        self.asked.append("silence")
 
     def nudge(self) -> None:
         """Look at the demand."""
@@ -326,3 +334,156 @@ def test_audience() -> None:
 
     assert (len(audience), audience.visits) == (0, 2)
     assert audience.total() == Tally(12, 2, 500)
+
+
+@pytest.mark.parametrize("look", [Look(), Look(640), Look(0, 5), Look(640, 5)])
+async def test_who_watches_is_demand(look: Look, cameras: Cameras, captures: list[Standin]) -> None:
+    """A camera is wanted while somebody watches, in whatever look, and was wanted just now when the last one left."""
+    porch = cameras["porch"]
+    seen = []
+    with porch.watch(look), porch.watch(Look()):
+        seen.append(porch.demand.now)
+        with porch.watch(look):
+            pass
+        seen.append(porch.demand.now)
+    seen += [porch.demand.now, porch.demand.within(60), cameras["attic"].demand.within(60)]
+
+    assert seen == [True, True, False, True, False]
+    assert porch._renditions == {}
+
+
+async def test_a_picture_is_demand(cameras: Cameras, captures: list[Standin]) -> None:
+    """Who wants one picture wants the camera, until the picture is there."""
+    porch = cameras["porch"]
+    wanted = asyncio.create_task(porch.picture(Look(), 0, 0.0, soon()))
+    await turns()
+    assert porch.demand.now
+    captures[0].give()
+    assert await wanted is not None
+
+    assert not porch.demand.now
+
+
+@pytest.mark.parametrize(("state", "woken"), [(State.IDLE, True), (State.LOST, True), (State.LIVE, False)])
+async def test_the_first_viewer_wakes_the_thread(
+    state: State,
+    woken: bool,  # noqa: FBT001  (a row)
+    cameras: Cameras,
+    captures: list[Standin],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first who comes has the thread of a camera without pictures look up, and a card soon; the others do not."""
+    porch, capture = cameras["porch"], captures[0]
+    assert porch._starting is not None
+    porch._starting.cancel()
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    capture.status = Status(state, time())
+    with porch.watch(Look()), porch.watch(Look()):
+        if woken:
+            await porch._starting
+
+    assert capture.asked == ["start", *["nudge", "announce"] * woken]
+
+
+async def test_pause_and_resume(cameras: Cameras, captures: list[Standin], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause and its end are told to the thread at once; behind it a card is shown if no picture comes soon."""
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    porch, capture = cameras["porch"], captures[0]
+    assert porch._starting is not None
+    porch._starting.cancel()
+    porch.pause()
+    told = [capture.demand.paused, cameras["attic"].demand.paused]
+    porch.resume()
+    told.append(capture.demand.paused)
+    await porch._starting
+
+    assert told == [True, False, False]
+    assert capture.asked == ["start", "nudge", "nudge", "announce"]
+
+
+async def test_a_pause_outlives_a_reload(cameras: Cameras, captures: list[Standin]) -> None:
+    """A paused camera that is opened again for another configuration is paused still, and its viewers are."""
+    with cameras["porch"].watch(Look()):
+        cameras["porch"].pause()
+        await cameras.apply({"porch": ATTIC, "attic": ATTIC})
+
+        assert (captures[-1].demand.paused, captures[-1].demand.now) == (True, True)
+
+
+async def test_paused_names(captures: list[Standin]) -> None:
+    """Cameras whose names stand among the paused ones are paused from the start, and so are those a reload adds."""
+    paused = {"attic"}
+    cameras = Cameras({"porch": PORCH, "attic": ATTIC}, asyncio.get_running_loop(), paused)
+    assert [camera.demand.paused for camera in cameras.values()] == [False, True]
+    paused |= {"porch", "cellar"}
+    await cameras.apply({"porch": PORCH, "cellar": PORCH, "shed": PORCH})
+
+    assert {name: camera.demand.paused for name, camera in cameras.items()} == {
+        "porch": False,
+        "cellar": True,
+        "shed": False,
+    }
+
+
+async def test_via(cameras: Cameras, captures: list[Standin]) -> None:
+    """A camera is the last of the relays its pictures come through, and has another tag than any other."""
+    porch, attic = cameras.values()
+    assert porch.via == (porch.tag,)
+    captures[0].granted = Granted(64, 48, 30, "JPEG", "network", via=("3fa94c01d2ee",))
+
+    assert porch.via == ("3fa94c01d2ee", porch.tag)
+    assert [capture.tag for capture in captures] == [porch.tag, attic.tag]
+    assert len({porch.tag, attic.tag}) == 2
+
+
+async def test_silence_is_announced(cameras: Cameras, captures: list[Standin]) -> None:
+    """A camera that passes for live while its thread is silent is said to be so, and no other."""
+    captures[0].late = True
+    await cameras.rescue()
+
+    assert [capture.asked for capture in captures] == [["start", "silence"], ["start"]]
+
+
+@pytest.mark.parametrize(("config", "rescued"), [(RTSP, True), (CameraConfig(source="/dev/video0"), False)])
+async def test_a_stuck_network_source_is_left_behind(
+    config: CameraConfig,
+    rescued: bool,  # noqa: FBT001  (a row)
+    captures: list[Standin],
+) -> None:
+    """A thread that the network holds is replaced, and its viewers stay; one that holds a device is not."""
+    cameras = Cameras({"porch": config}, asyncio.get_running_loop())
+    porch = cameras["porch"]
+    porch.start()
+    captures[0].held, captures[0].lets_go = 42.0, False
+    with porch.watch(Look()) as ring:
+        waiting = ring.next(0, soon())
+        await cameras.rescue()
+        assert not waiting.done()
+        assert cameras.stuck() == ({} if rescued else {"porch": 42.0})
+        assert len(captures) == 1 + rescued
+        captures[-1].give()
+        assert await waiting is not None
+
+    assert captures[0].stopped is rescued
+    assert captures[-1].asked[: 2 * rescued] == ["inherit 30", "start"] * rescued
+
+
+async def test_only_so_many_are_left_behind(captures: list[Standin]) -> None:
+    """When too many threads of a camera are held only a restart helps; one that came back makes room again."""
+    cameras = Cameras({"porch": RTSP, "attic": RTSP}, asyncio.get_running_loop())
+    for camera in cameras.values():
+        camera.start()
+    for _ in range(module.MOST_LEFT + 2):
+        for capture in captures:
+            capture.held, capture.lets_go = 42.0 * (capture.name == "porch"), False
+        await cameras.rescue()
+    porches = [capture for capture in captures if capture.name == "porch"]
+    assert len(porches) == 1 + module.MOST_LEFT
+    assert cameras.stuck() == {"porch": 42.0}
+    assert len(captures) == len(porches) + 1
+    porches[0].lets_go = True
+    cameras.stuck()
+    await cameras.rescue()
+
+    assert names(captures).count("porch") == 2 + module.MOST_LEFT
+    assert cameras.stuck() == {}
