@@ -308,10 +308,12 @@ def test_a_close_is_seen_by_the_server() -> None:
     gone = threading.Event()
 
     def serve(visit: Visit) -> None:
-        visit.request()
-        visit.send(STREAM, *[part(ONE)] * 10)
-        visit.wait_for_leave()
-        gone.set()
+        try:
+            visit.request()
+            visit.send(STREAM, *[part(ONE)] * 10)
+            visit.wait_for_leave()
+        finally:
+            gone.set()
 
     with opened(serve) as source:
         read(source)

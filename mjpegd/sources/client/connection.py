@@ -54,9 +54,10 @@ class Connection(asyncio.BufferedProtocol):
     async def open(cls, target: Target, context: ssl.SSLContext | None) -> "Connection":
         """Connect to the first of the host's addresses that answers; `SourceError` says why none does."""
         name = target.host.partition("%")[0] if context else None
+        stagger = None if target.is_literal else STAGGER  # which loses a socket if it is cancelled at the wrong moment
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
-                cls, target.host, target.port, ssl=context, server_hostname=name, happy_eyeballs_delay=STAGGER
+                cls, target.host, target.port, ssl=context, server_hostname=name, happy_eyeballs_delay=stagger
             )
         except OSError as error:
             raise SourceError(explain(error)) from None

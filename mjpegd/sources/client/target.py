@@ -11,6 +11,7 @@ PORTS = {"http": 80, "https": 443}
 
 _HOST = re.compile(r"[0-9a-z._~-]+|[0-9a-f:.]+(%[0-9A-Za-z._~-]+)?")
 """A name, or an address with its zone (RFC 6874)."""
+_LITERAL = re.compile(r"[0-9.]+|.*:.*")
 _KEPT = "!#$%&'()*+,/:;=?@[]~"
 """Characters that stay as they are in a target; `%` among them, since what is encoded already is not to be again."""
 
@@ -39,6 +40,11 @@ class Target:
     def url(self) -> str:
         """All of it again, without user and password."""
         return f"{self.scheme}://{self.authority}{self.path}"
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the host is an address itself, not the name of some."""
+        return _LITERAL.fullmatch(self.host) is not None
 
     def follow(self, location: str) -> "Target":
         """Where a redirect leads (RFC 9110 10.2.2); a user in it is ignored, `SourceError` for another scheme."""
