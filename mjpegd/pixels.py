@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy
 from numpy.typing import NDArray
 
 from mjpegd.errors import BrokenPicture
+from mjpegd.opencv import cv2
 from mjpegd.sources.base import Grab
 
 Pixels = NDArray[numpy.uint8]

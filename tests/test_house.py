@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 HOUSE, TESTS = ROOT / "mjpegd", ROOT / "tests"
 
 FLOORS = (
-    ("mjpegd", "errors", "frame", "timing", "masking", "hosts", "systemd", "backoff", "condition", "demand"),
+    ("mjpegd", "errors", "frame", "timing", "masking", "hosts", "systemd", "backoff", "condition", "demand", "opencv"),
     ("log", "jpeg", "wire"),
     ("config", "ring"),
     ("sources", "pixels", "access", "recipes"),
@@ -41,7 +41,7 @@ DOOR = frozenset({"sources", "pixels"})
 """The rooms of one floor that open on each other."""
 
 PRIVILEGES = {
-    "cv2": ("pixels", "sources.pattern", "sources.ffinput"),
+    "cv2": ("opencv",),
     "fcntl": ("sources.v4l2", "sources.controls", "http.tcp", "access.shares"),
     "mmap": ("sources.v4l2",),
     "call_soon_threadsafe": ("ring",),
@@ -49,7 +49,7 @@ PRIVILEGES = {
     "sys.exit": ("__main__",),
     "os.environ": (
         *("log", "cli.__init__", "cli.common", "cli.serve", "cli.access"),
-        *("sources.ffinput", "sources.ffoptions"),
+        *("opencv", "sources.ffoptions"),
     ),
     "os.getenv": (),
     "subprocess": (),

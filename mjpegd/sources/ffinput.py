@@ -3,19 +3,12 @@
 MJPEG, whatever carries it (RTSP, AVI, Matroska), is not decoded at all: its packets are the pictures.
 """
 
-import os
 from collections.abc import Iterator
-
-os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # read by OpenCV when it is imported; its messages would hold URLs
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
-# Else an opening holds a lock of the whole process, and one camera that does not answer holds up all others.
-os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
-
-import cv2
 
 from mjpegd import log
 from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import SourceError
+from mjpegd.opencv import cv2
 from mjpegd.pixels import as_bytes
 from mjpegd.sources import diagnosis
 from mjpegd.sources.base import JPEG, Grab

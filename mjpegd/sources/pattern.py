@@ -4,10 +4,10 @@ import threading
 from datetime import datetime
 from time import monotonic, time
 
-import cv2
 import numpy
 
 from mjpegd.config.schema import CameraConfig
+from mjpegd.opencv import cv2
 from mjpegd.pixels import Pixels, as_bytes
 from mjpegd.sources.base import Grab, Granted
 from mjpegd.sources.pace import Pace, Sparing
