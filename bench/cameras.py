@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.sched_setaffinity(0, CORES)
     rounds, seconds = (options.rounds or 1, 3.0) if options.quick else (options.rounds or 3, 10.0)
     print(_caption(rounds, seconds, options.foreign), flush=True)
-    with RtspServer(LOOPS, *[CAMERA] * CAMERAS) as peers:
+    with _cameras() as peers:
         modes = [mode for mode in MODES if mode.name in options.only]
         entrants = [Entrant(mode.name, partial(mode.run, peers, seconds)) for mode in modes]
         report = Report(TABLE, play(TABLE.name, entrants, rounds, options.foreign))
@@ -56,6 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         options.json.write_text(json.dumps(report.data(), indent=1) + "\n")
     return int(report.failed)
+
+
+def _cameras() -> RtspServer:
+    try:
+        return RtspServer(LOOPS, *[CAMERA] * CAMERAS)
+    except pytest.skip.Exception as missing:
+        sys.exit(f"bench: {missing}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,5 +1,6 @@
 """The table of what is measured of network cameras: who watches, how mjpegd is set, and what it promises there."""
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -16,6 +17,8 @@ from tests.daemon import Daemon
 from tests.rtsp import RtspServer
 from tests.servers import stripe
 
+KEYFRAMES = 1.0
+"""Seconds between two keyframes of a camera."""
 OPENING = 20.0
 """Seconds the cameras may take until their pictures come."""
 
@@ -82,9 +85,15 @@ def demanded(stage: Stage) -> Reading:
     """The same where a camera is closed until somebody comes: there is no picture to wait for."""
     time.sleep(stage.settle)
     costs = stage.window()
-    waits = [seconds_to_picture(stage.daemon, camera, OPENING) for camera in stage.cameras]
-    first = {metrics.FIRST_P50: percentile(waits, 0.5), metrics.FIRST_MAX: max(waits)}
-    return costs | first | {metrics.ERRORS: stage.errors()}
+    waits = [_wait(stage, camera) for camera in stage.cameras]
+    fresh = {metrics.FRESH_P50: percentile(waits, 0.5), metrics.FRESH_MAX: max(waits)}
+    return costs | fresh | {metrics.ERRORS: stage.errors()}
+
+
+def _wait(stage: Stage, camera: str) -> float:
+    """For a fresh picture, at any moment between two keyframes."""
+    time.sleep(random.random() * KEYFRAMES)
+    return seconds_to_picture(stage.daemon, camera, OPENING)
 
 
 def _seen(stage: Stage, viewers: list[Viewer]) -> Reading:
@@ -164,7 +173,7 @@ _WATCHED = (
     *(metrics.DECODED_P50, metrics.DECODED_P95),
     *(metrics.TAKEN_P50, metrics.TAKEN_P95),
 )
-_COSTS = (metrics.CPU, metrics.CPU_PER_CAMERA, metrics.PSS, metrics.FIRST_P50, metrics.FIRST_MAX, metrics.ERRORS)
+_COSTS = (metrics.CPU, metrics.CPU_PER_CAMERA, metrics.PSS, metrics.FRESH_P50, metrics.FRESH_MAX, metrics.ERRORS)
 
 TABLE = Table(
     "cameras",
@@ -179,6 +188,6 @@ TABLE = Table(
         Target(metrics.CPU_PER_CAMERA, "<=", 0.1, against="watched", subject="unwatched"),
         Target(metrics.CPU_PER_CAMERA, "<=", 0.1, against="watched", subject="unwatched, keyframes"),
         Target(metrics.CPU_PER_CAMERA, "<=", 0.1, against="watched", subject="on demand"),
-        Target(metrics.FIRST_MAX, "<=", 4, subject="on demand"),
+        Target(metrics.FRESH_MAX, "<=", 4, subject="on demand"),
     ),
 )

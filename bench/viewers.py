@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count, pairwise
-from time import monotonic
+from time import monotonic, time
 
 from tests.daemon import Daemon
 from tests.system.client import Client, Part
@@ -74,11 +74,15 @@ def watching(daemon: Daemon, cameras: list[str]) -> Iterator[list[Viewer]]:
 
 
 def seconds_to_picture(daemon: Daemon, camera: str, patience: float) -> float:
-    """From the request to the first picture that is no card; `patience` where none came by then."""
-    began = monotonic()
+    """From the request to the first picture that was taken since then; `patience` where none came by then.
+
+    An older one may come before it, at once.
+    """
+    began, asked = monotonic(), time()
     with suppress(TimeoutError), Client(daemon, patience=patience) as client:
         client.open_stream(f"/stream/{camera}.mjpg")
         while monotonic() - began < patience:
-            if is_new(client.part()):
+            part = client.part()
+            if is_new(part) and part.timestamp > asked:
                 return monotonic() - began
     return patience
