@@ -94,6 +94,31 @@ async def test_state(state: State) -> None:
     assert values(found["mjpegd_camera_live"])["porch"] == (state is State.LIVE)
 
 
+async def test_changes() -> None:
+    """It is counted how often each camera came into each state, states that it never was in included."""
+    place = site()
+    place.cameras["porch"].capture.changes.update({State.LIVE: 3, State.FROZEN: 1})
+    found = await scraped(place)
+    changes = {
+        (sample.labels["camera"], sample.labels["state"]): sample.value
+        for sample in found["mjpegd_state_changes"].samples
+    }
+
+    assert found["mjpegd_state_changes"].type == "counter"
+    assert changes == {(name, state.value): 0 for name in NAMES for state in State} | {
+        ("porch", "live"): 3,
+        ("porch", "frozen"): 1,
+    }
+
+
+async def test_lag() -> None:
+    """How far a stream is behind is told in seconds."""
+    place = site()
+    place.cameras["porch"].capture.lag = 1.25
+
+    assert values((await scraped(place))["mjpegd_lag_seconds"]) == {"porch": 1.25, "attic": 0}
+
+
 async def test_rate() -> None:
     """Frames a second are those of a live camera; one that was lost has none."""
     place = site()
