@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count, cycle
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic, sleep, time
 from typing import Final, Literal
 
 import pytest
@@ -682,6 +682,7 @@ def test_pause_while_idle(film: Film) -> None:
     scene.wait(State.LIVE)
 
     assert scene.script.specs == ["pattern"]
+    assert scene.capture.changes == {State.IDLE: 2, State.PAUSED: 1, State.STARTING: 1, State.LIVE: 1}
 
 
 def test_card_of_an_upstream(film: Film, logged: list[str]) -> None:
@@ -812,6 +813,29 @@ def test_unseen(film: Film) -> None:
     assert (capture.captured, capture.skipped, capture.broken, capture.lag) == (6, 4, 1, 0.0)
     assert capture.rate.per_second() == pytest.approx(10, rel=0.2)
     assert capture.encode_time.percentile(0.5) is None
+
+
+SIGNS: dict[str, Callable[[], Grab]] = {
+    "unseen": lambda: Grab(memoryview(b""), "BGR", monotonic()),
+    "a card": lambda: card("lost"),
+    "the same picture": lambda: at(monotonic()),
+}
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_signs_of_life(sign: str, film: Film) -> None:
+    """What is not shown as a picture is no silence: a torn one behind it does not make the camera stale."""
+
+    def late() -> Iterator[Step]:
+        sleep(0.3)  # longer than it may be silent
+        yield SIGNS[sign]()
+        yield TORN
+
+    began = monotonic() - 11
+    scene = film(Script([at(began), at(began + 10)], late()), frozen_after=10, stale_after=0.2)
+    scene.play()
+
+    assert (scene.capture.broken, scene.capture.opened) == (1, 2)
 
 
 def test_pixels_only_for_somebody(film: Film) -> None:

@@ -357,6 +357,19 @@ def test_a_stopped_stream(stage: Stage) -> None:
     assert stage.players[0].closed
 
 
+@pytest.mark.parametrize(
+    ("tape", "undecodable", "words"),
+    [((), False, "the file holds no picture"), (live(1), True, "FFmpeg cannot decode this file")],
+)
+def test_a_file_without_pictures(tape: Tape, undecodable: bool, words: str, stage: Stage) -> None:  # noqa: FBT001
+    """A file that holds no picture, or none that can be decoded, is lost and not begun again for ever."""
+    player = Player(stage.clock, tape, undecodable=undecodable)
+    stage.players.append(player)
+    source = FileSource(URL, CameraConfig(), threading.Event(), player)  # type: ignore[arg-type]
+    with pytest.raises(SourceError, match=words):
+        source.read()
+
+
 @pytest.mark.parametrize(("has_end", "kind"), [(False, StreamSource), (True, FileSource)])
 def test_an_address(
     has_end: bool,  # noqa: FBT001  (a row)
