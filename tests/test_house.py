@@ -64,7 +64,7 @@ PRIVILEGES = {
     ),
     "ssl": ("http.tls", "http.server", "sources.client.connection", "sources.client.session"),
     "threading": (
-        *("log", "ring", "lifeline", "capture", "app", "probe"),
+        *("log", "ring", "lifeline", "pauses", "capture", "app", "probe"),
         *(
             f"sources.{name}"
             for name in (

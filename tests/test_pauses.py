@@ -1,9 +1,12 @@
 """Which cameras are paused, over a restart."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from mjpegd.access import state
 from mjpegd.pauses import FILE, Pauses
 
 
@@ -23,6 +26,23 @@ def test_kept(tmp_path: Path) -> None:
     assert pauses.names == Pauses(folder).names == {"attic"}
     assert [path.name for path in folder.iterdir()] == [FILE]
     assert (folder / FILE).stat().st_mode & 0o077 == 0
+
+
+def test_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of cameras that are paused at the same time none is forgotten, however long one file takes to write."""
+    write, takes = state.write, iter((0.1, 0.05))
+
+    def slow(path: Path, content: bytes) -> None:
+        time.sleep(next(takes, 0))
+        write(path, content)
+
+    monkeypatch.setattr(state, "write", slow)
+    names = [f"camera-{number}" for number in range(8)]
+    pauses = Pauses(tmp_path)
+    with ThreadPoolExecutor(len(names)) as threads:
+        list(threads.map(lambda name: pauses.note(name, paused=True), names))
+
+    assert Pauses(tmp_path).names == pauses.names == set(names)
 
 
 def test_one_set(tmp_path: Path) -> None:
