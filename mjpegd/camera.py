@@ -146,7 +146,7 @@ class Camera:
         """The frames in that look, for as long as somebody wants them."""
         waits = not self.demand.now
         self.demand.enter()
-        if waits and not self.is_live:
+        if waits:
             self.capture.nudge()
             self._expect_picture()
         try:

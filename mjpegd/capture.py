@@ -15,10 +15,10 @@ from msgspec import structs
 
 from mjpegd import cards, jpeg, log, sources
 from mjpegd.backoff import Backoff
-from mjpegd.condition import State, Status
+from mjpegd.condition import OUTAGES, State, Status
 from mjpegd.config.schema import CameraConfig, ControlValue
 from mjpegd.demand import Demand
-from mjpegd.errors import BrokenPicture, SourceError, SourceFrozen, SourceStalled
+from mjpegd.errors import BrokenPicture, SourceError, SourceFrozen, SourceStalled, SourceWoken
 from mjpegd.frame import Frame
 from mjpegd.lifeline import SLICE, Lifeline
 from mjpegd.masking import mask
@@ -38,6 +38,8 @@ GRACE, RESOLVING = 10.0, 30.0
 second for addresses, since a name server that is down may take that long and cannot be interrupted."""
 OVERDUE = 1.5
 """Seconds beyond `stale_after` after which others say of a live camera that it is silent, if its thread does not."""
+MEMORY = 3.0
+"""Seconds after which the last picture is no longer shown to who comes, where no new ones are made."""
 SLOW = 0.7
 """Share of the rate asked for below which the operator is told."""
 MOST_RELAYS = 8
@@ -82,7 +84,7 @@ class Capture:
         """How often it came into each state."""
         self.granted: Granted | None = None
         self.kind = sources.kind_of(config.source).name
-        self.captured = self.skipped = self.broken = self.opened = self.last_size = 0
+        self.captured = self.skipped = self.broken = self.opened = self.reconnects = self.last_size = 0
         self.lag = 0.0
         self.controls: dict[str, ControlValue] = {}
         """What was set by hand, on top of what the configuration says; set again at each opening."""
@@ -139,7 +141,8 @@ class Capture:
     def inherit(self, before: "Capture") -> None:
         """Go on counting where the capture before this one ended."""
         self.captured, self.skipped, self.broken = before.captured, before.skipped, before.broken
-        self.opened, self.changes, self.trouble = before.opened, before.changes, before.trouble
+        self.opened, self.reconnects = before.opened, before.reconnects
+        self.changes, self.trouble = before.changes, before.trouble
         self.controls = before.controls
 
     def announce_starting(self) -> None:
@@ -197,6 +200,8 @@ class Capture:
                 self._note_opened(source.granted)
                 while not self._stop.is_set() and self._is_called_for():
                     self._step(source)
+        except SourceWoken:
+            self._become(State.STARTING)
         except SourceError as error:
             return error
         except Exception:  # noqa: BLE001  (a bug is shown on the card too)
@@ -259,6 +264,9 @@ class Capture:
         self.captured += 1
         self.rate.tick(grab.taken)
         self._last_good = grab.taken
+        if self._last is not None and grab.taken - self._last.taken > MEMORY:
+            self._last = None
+            self._outlet.forget()
 
     def _note_missing(self, card: Frame) -> None:
         """The source's own camera has no picture, and it shows a card: so do we, the same."""
@@ -290,6 +298,7 @@ class Capture:
 
     def _note_live(self) -> None:
         assert self.granted is not None
+        self.reconnects += self.status.state in OUTAGES
         self._become(State.LIVE)
         self._live_from = self._last_good
         self._review_at, self._slow = self._last_good + REVIEW_AFTER, False

@@ -4,7 +4,8 @@
     ├── ConfigError       the operator's: every problem at once, exit code 2
     ├── SourceError       the camera's: shown on a card, retried; state `lost`
     │   ├── SourceStalled the camera is there but silent, or far behind; state `stale`
-    │   └── SourceFrozen  the camera gives the same picture again and again; state `frozen`
+    │   ├── SourceFrozen  the camera gives the same picture again and again; state `frozen`
+    │   └── SourceWoken   somebody watches again what was read sparingly: open it anew; no outage
     ├── BrokenPicture     one picture's: counted and skipped
     └── HttpError         a request's: carries the status to answer with, and what else to say
         └── ProtocolError the request itself is broken: answer, then close
@@ -37,6 +38,10 @@ class SourceStalled(SourceError):
 
 class SourceFrozen(SourceError):
     """The camera is open and delivers the same picture again and again."""
+
+
+class SourceWoken(SourceError):
+    """The source was read sparingly while nobody watched, and is to be opened again."""
 
 
 class BrokenPicture(MjpegdError):

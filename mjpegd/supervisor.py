@@ -54,9 +54,11 @@ class Supervisor:
         self._stuck = frozenset(stuck)
 
     def _look_at_viewers(self) -> None:
-        """Note their rates, and send those home who may watch no longer."""
+        """Note their rates, and send those home who may watch no longer, or are to come again better informed."""
         for viewer in self._site.clients:
             viewer.mark()
+            if viewer.is_misled():
+                viewer.dismiss("told of other relays")
             if not self._site.guard.lasts(viewer.asked.principal, viewer.asked.camera.name):
                 viewer.dismiss("not allowed any more")
 

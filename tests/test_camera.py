@@ -364,25 +364,20 @@ async def test_a_picture_is_demand(cameras: Cameras, captures: list[Standin]) ->
     assert not porch.demand.now
 
 
-@pytest.mark.parametrize(("state", "woken"), [(State.IDLE, True), (State.LOST, True), (State.LIVE, False)])
+@pytest.mark.parametrize("state", [State.IDLE, State.LOST, State.LIVE])
 async def test_the_first_viewer_wakes_the_thread(
-    state: State,
-    woken: bool,  # noqa: FBT001  (a row)
-    cameras: Cameras,
-    captures: list[Standin],
-    monkeypatch: pytest.MonkeyPatch,
+    state: State, cameras: Cameras, captures: list[Standin], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first who comes has the thread of a camera without pictures look up, and a card soon; the others do not."""
+    """The first who comes has the thread look up, and a card soon if there is no picture; the others do not."""
     porch, capture = cameras["porch"], captures[0]
     assert porch._starting is not None
     porch._starting.cancel()
     monkeypatch.setattr(module, "PATIENCE", 0.0)
     capture.status = Status(state, time())
     with porch.watch(Look()), porch.watch(Look()):
-        if woken:
-            await porch._starting
+        await porch._starting
 
-    assert capture.asked == ["start", *["nudge", "announce"] * woken]
+    assert capture.asked == ["start", "nudge", "announce"]
 
 
 async def test_pause_and_resume(cameras: Cameras, captures: list[Standin], monkeypatch: pytest.MonkeyPatch) -> None:

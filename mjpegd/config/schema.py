@@ -196,8 +196,8 @@ class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="What decodes H.264 and the like; where that is not there, software does."),
     ] = "none"
     idle: Annotated[
-        Literal["full", "keyframes"],
-        Meta(description="What is decoded while nobody watches; keyframes cost less, the first viewer waits longer."),
+        Literal["full", "keyframes", "nothing"],
+        Meta(description="What is decoded while nobody watches; the less, the longer the first viewer waits."),
     ] = "full"
     max_lag: Annotated[
         Seconds, Meta(description="Seconds an FFmpeg source may fall behind its own clock before it is opened again.")

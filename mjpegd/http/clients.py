@@ -27,6 +27,9 @@ class Watcher(Protocol):
     def dismiss(self, reason: str) -> None:
         """End it from outside."""
 
+    def is_misled(self) -> bool:
+        """Whether it is a relay that knows less of where its pictures come from than it should."""
+
     def waiting(self) -> float:
         """Seconds for which it has taken nothing of a frame that is under way."""
 

@@ -25,6 +25,8 @@ from mjpegd.wire.multipart import CONTENT_TYPE, Pieces
 
 HOPELESS, GOODBYE = 2.0, 5.0
 """Seconds that a frame may be under way before nobody waits for its end; and the whole farewell at most."""
+AGENT = "mjpegd"
+"""How a relay of our kind begins its User-Agent."""
 PROBES = 2
 PROBE_AFTER = 0.1
 """How often a frame is sent once more to a client whose FIN came, and the seconds between."""
@@ -76,6 +78,7 @@ class Viewer:
         "_probes",
         "_profile",
         "_reader",
+        "_relays",
         "_ring",
         "_sent",
         "_seq",
@@ -99,6 +102,7 @@ class Viewer:
         self._early = min(play.repeat_after or self._heartbeat, self._heartbeat)
         self._interval = self._early
         self._log = log.get(camera=play.camera.name, viewer=peer, agent=play.agent[:120], profile=play.profile.name)
+        self._relays: tuple[str, ...] = ()
         self._tally = Tally()
         self._attention = asyncio.Event()
         self._frame: Frame | None = None
@@ -129,7 +133,8 @@ class Viewer:
         watcher = asyncio.create_task(self._watch(), name="viewer-watch")
         reason = "left"
         try:
-            self._writer.write(stream_head(self._camera.via, headers) + self._profile.opening)
+            self._relays = self._camera.via
+            self._writer.write(stream_head(self._relays, headers) + self._profile.opening)
             reason = await self._attend()
         except OSError:
             reason = "cut" if self._ring.closed else "left"
@@ -156,6 +161,13 @@ class Viewer:
         if self._gone:
             return math.inf
         return monotonic() - self._wrote if self._behind() else 0.0
+
+    def is_misled(self) -> bool:
+        """Whether it is a relay that was told of other relays than its pictures come through now: of too few in a loop.
+
+        Two that find each other at the same moment know nothing of each other yet when they say who is behind them.
+        """
+        return self._relays != self._camera.via and self.asked.agent.startswith(f"{AGENT}/")
 
     def mark(self) -> None:
         """Note how far it has come: the rate is that between the last two marks."""

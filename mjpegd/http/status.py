@@ -129,7 +129,7 @@ def _description(camera: Camera) -> Report:
         "paused": camera.demand.paused,
         "fps": round(capture.rate.per_second(), 2) if capture.status.state is State.LIVE else 0.0,
         "lag": round(capture.lag, 3),
-        "reconnects": max(0, capture.opened - 1),
+        "reconnects": capture.reconnects,
         "last_error": trouble and {"state": trouble.state, "since": round(trouble.since, 3), "reason": trouble.reason},
         "changes": dict(capture.changes),
     }

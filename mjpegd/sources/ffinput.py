@@ -66,6 +66,10 @@ class Input:
         height, width = image.shape[:2]
         return Grab(data, "BGR", taken, skipped, width, height, lag=lag)
 
+    def stop_decoding(self) -> None:
+        """From now on `advance` reads packets only, and there are no pictures any more: there is no way back."""
+        self._capture.set(cv2.CAP_PROP_FORMAT, _RAW)
+
     def unseen(self, taken: float, skipped: int = 0, lag: float = 0.0) -> Grab:
         """The same without the picture, for less."""
         return Grab(memoryview(b""), "BGR", taken, skipped, lag=lag)

@@ -5,7 +5,7 @@ from pathlib import Path
 from time import monotonic
 
 from mjpegd.config.schema import CameraConfig
-from mjpegd.errors import SourceError, SourceStalled
+from mjpegd.errors import SourceError, SourceStalled, SourceWoken
 from mjpegd.sources.base import JPEG, Grab, Granted, Source
 from mjpegd.sources.ffinput import Input
 from mjpegd.sources.lag import Lag
@@ -16,7 +16,7 @@ BEHIND = 0.5
 SHOWN_EVERY = 0.25
 """Longest time in which pictures are passed over without one being shown."""
 IDLE_AFTER = 10.0
-"""Seconds after the last viewer before an `idle = "keyframes"` stream is opened anew for keyframes only."""
+"""Seconds after the last viewer before less is decoded than everything."""
 KEYFRAME_WITHIN = 15.0
 """Seconds that may lie between two keyframes."""
 
@@ -64,13 +64,14 @@ class FileSource:
 
 
 class StreamSource:
-    """A live stream. While nobody watches it is decoded and not converted, or only its keyframes are decoded."""
+    """A live stream. While nobody watches it is decoded and not converted; after a while, as `idle` says, less."""
 
     def __init__(self, spec: str, camera: CameraConfig, stop: threading.Event, opened: Input) -> None:
         self._spec, self._camera, self._stop, self._input = spec, camera, stop, opened
         self.granted = Granted(*opened.size, opened.fps, opened.format, "network", opened.decoder)
         self._patience = camera.stale_after
-        self._keyframes = False
+        self._idle = camera.idle if opened.format != JPEG else "full"
+        self._decoded = "full"
         self._begun = False
         self._watched_at = monotonic()
         self._sparing = Sparing()
@@ -82,29 +83,37 @@ class StreamSource:
             return None
         self._fit(watched=pixels)
         skipped = self._advance()
-        taken = monotonic()
-        if self._input.format != JPEG and not (self._keyframes or self._sparing.wants(taken, pixels=pixels)):
-            return self._input.unseen(taken, skipped, self._lag.seconds)
-        grab = self._input.picture(taken, skipped, self._lag.seconds)
-        return self._input.unseen(taken, skipped, self._lag.seconds) if grab is None else grab
+        taken, lag = monotonic(), self._lag.seconds
+        grab = self._input.picture(taken, skipped, lag) if self._wants_picture(taken, pixels=pixels) else None
+        return grab or self._input.unseen(taken, skipped, lag)
 
     def close(self) -> None:
         """Close the connection."""
         self._input.close()
 
+    def _wants_picture(self, taken: float, *, pixels: bool) -> bool:
+        if self._decoded == "full" and self._input.format != JPEG:
+            return self._sparing.wants(taken, pixels=pixels)
+        return self._decoded != "nothing"
+
     def _fit(self, *, watched: bool) -> None:
-        """Change between all frames and keyframes; FFmpeg can do so only by opening it again."""
+        """Decode less a while after the last viewer; for the next one `SourceWoken`, since FFmpeg knows no way back."""
         now = monotonic()
         if watched:
             self._watched_at = now
-        idle = self._camera.idle == "keyframes" and self._input.format != JPEG
-        keyframes = idle and now - self._watched_at > IDLE_AFTER
-        if keyframes is self._keyframes:
-            return
-        self._keyframes = keyframes
-        self._patience = max(self._camera.stale_after, KEYFRAME_WITHIN) if keyframes else self._camera.stale_after
+            if self._decoded != "full":
+                raise SourceWoken("watched again")
+        if self._decoded != self._idle and now - self._watched_at > IDLE_AFTER:
+            self._decoded = self._idle
+            if self._idle == "nothing":
+                self._input.stop_decoding()
+            else:
+                self._open_for_keyframes()
+
+    def _open_for_keyframes(self) -> None:
+        self._patience = max(self._camera.stale_after, KEYFRAME_WITHIN)
         self._input.close()
-        self._input = Input(self._spec, self._camera, keyframes=keyframes, patience=self._patience)
+        self._input = Input(self._spec, self._camera, keyframes=True, patience=self._patience)
         self._lag, self._begun = Lag(), False
 
     def _advance(self) -> int:
@@ -116,20 +125,24 @@ class StreamSource:
         show_at = monotonic() + SHOWN_EVERY
         skipped = 0
         while True:
-            began = monotonic()
-            if not self._input.advance():
-                raise self._ended(monotonic() - began)
+            waited = self._go_on()
             now = monotonic()
             lag = self._lag.note(self._input.position, now)
             if lag > self._camera.max_lag:
                 raise SourceStalled(f"fell {self._camera.max_lag:g} s behind")
-            waited = now - began > 0.5 / self._input.fps
-            self._begun = self._begun or waited
-            if waited or now > show_at or (self._begun and lag < BEHIND):
+            is_newest = waited > 0.5 / self._input.fps
+            self._begun = self._begun or is_newest
+            if is_newest or now > show_at or (self._begun and lag < BEHIND):
                 return skipped
             skipped += 1
 
-    def _ended(self, waited: float) -> SourceError:
+    def _go_on(self) -> float:
+        """Seconds that the next picture was waited for. When time is up FFmpeg hands out one that it had held back."""
+        began = monotonic()
+        there = self._input.advance()
+        waited = monotonic() - began
         if waited >= self._patience:
-            return SourceStalled(f"no frames for {self._patience:g} s")
-        return SourceError("the connection ended")
+            raise SourceStalled(f"no frames for {self._patience:g} s")
+        if not there:
+            raise SourceError("the connection ended")
+        return waited

@@ -75,7 +75,7 @@ async def test_a_camera_that_is_live(place: Site) -> None:
     capture.granted = Granted(640, 360, 14.98765, "BGR", ADDRESS, "vaapi", "Doorbell", ("3fa94c01d2ee",) * 2)
     capture.changes[State.LIVE] += 2
     capture.changes[State.STALE] += 1
-    capture.opened, capture.lag = 3, 0.12345
+    capture.reconnects, capture.lag = 2, 0.12345
     for number in range(31):
         capture.rate.tick(monotonic() - 2 + number / 15)
     porch.demand.paused = True

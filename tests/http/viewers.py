@@ -36,6 +36,10 @@ class Watching:
         """End."""
         self.dismissed.append(reason)
 
+    def is_misled(self) -> bool:
+        """Whether it knows less than it should."""
+        return False
+
     def waiting(self) -> float:
         """Seconds without taking anything."""
         return self.waits

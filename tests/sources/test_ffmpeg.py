@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mjpegd.config.schema import CameraConfig
-from mjpegd.errors import SourceError, SourceStalled
+from mjpegd.errors import SourceError, SourceStalled, SourceWoken
 from mjpegd.sources import ffmpeg
 from mjpegd.sources.base import JPEG, Grab
 from mjpegd.sources.ffmpeg import BEHIND, IDLE_AFTER, KEYFRAME_WITHIN, SHOWN_EVERY, FileSource, StreamSource
@@ -104,6 +104,7 @@ class Player:
     keyframes: bool = False
     patience: float = 0.0
     closed: bool = False
+    decodes: bool = True
     played: int = 0
 
     def advance(self) -> bool:
@@ -119,12 +120,17 @@ class Player:
 
     def picture(self, taken: float, skipped: int = 0, lag: float = 0.0) -> Grab | None:
         """The picture: its number as its data."""
+        assert self.decodes
         data = memoryview(str(self.played).encode())
         return None if self.undecodable else Grab(data, self.format, taken, skipped, lag=lag)
 
     def unseen(self, taken: float, skipped: int = 0, lag: float = 0.0) -> Grab:
         """The same without the data."""
         return Grab(memoryview(b""), self.format, taken, skipped, lag=lag)
+
+    def stop_decoding(self) -> None:
+        """Give packets from now on."""
+        self.decodes = False
 
     def close(self) -> None:
         """End."""
@@ -227,7 +233,7 @@ def test_a_backlog(stage: Stage) -> None:
 def test_a_backlog_that_takes_long(stage: Stage) -> None:
     """While much is passed over a picture is shown now and again."""
     slow = [(0.015, 3 * FRAME + number * 0.02) for number in range(200)]
-    source = stage.open(*live(2), (2.0, 2 * FRAME), *slow, max_lag=5)
+    source = stage.open(*live(2), (2.0, 2 * FRAME), *slow, max_lag=5, stale_after=3)
     for _ in range(3):
         read(source)
     moments = [read(source).taken for _ in range(3)]
@@ -238,7 +244,7 @@ def test_a_backlog_that_takes_long(stage: Stage) -> None:
 @pytest.mark.parametrize(("max_lag", "falls"), [(3.0, False), (1.0, True)])
 def test_too_far_behind(stage: Stage, max_lag: float, falls: bool) -> None:  # noqa: FBT001  (a row)
     """A stream that is further behind than it may be is stale, so that it is opened again."""
-    source = stage.open(*live(2), (2.0, 2 * FRAME), *live(2, 3 * FRAME), max_lag=max_lag)
+    source = stage.open(*live(2), (2.0, 2 * FRAME), *live(2, 3 * FRAME), max_lag=max_lag, stale_after=3)
     for _ in range(2):
         read(source)
     if falls:
@@ -292,22 +298,31 @@ def test_what_cannot_be_decoded(stage: Stage) -> None:
 
 
 def test_keyframes(stage: Stage) -> None:
-    """With `idle = "keyframes"` only those are decoded when nobody watched for a while, and all for who comes."""
+    """With `idle = "keyframes"` only those are decoded when nobody watched for a while, until somebody comes."""
     source = stage.open(*live(2000), idle="keyframes", stale_after=2)
     while len(stage.players) == 1:
         read(source, pixels=False)
     assert stage.clock.now - 1000 == pytest.approx(IDLE_AFTER, abs=2 * FRAME)
     assert all(read(source, pixels=False).data for _ in range(10))
-    read(source)
-    for _ in range(10):
-        read(source)
-    first, idle, last = stage.players
-
-    assert [first.closed, idle.closed, last.closed] == [True, True, False]
-    assert [(player.keyframes, player.patience) for player in (idle, last)] == [(True, KEYFRAME_WITHIN), (False, 2)]
+    first, idle = stage.players
+    assert (first.closed, idle.closed, idle.keyframes, idle.patience) == (True, False, True, KEYFRAME_WITHIN)
+    with pytest.raises(SourceWoken):
+        source.read()
 
 
-@pytest.mark.parametrize(("idle", "form"), [("full", "BGR"), ("keyframes", JPEG)])
+def test_nothing_is_decoded(stage: Stage) -> None:
+    """With `idle = "nothing"` there are packets and no pictures a while after the last viewer, until the next."""
+    source = stage.open(*live(2000), idle="nothing")
+    (player,) = stage.players
+    while player.decodes:
+        read(source, pixels=False)
+    assert stage.clock.now - 1000 == pytest.approx(IDLE_AFTER, abs=2 * FRAME)
+    assert not any(read(source, pixels=False).data for _ in range(100))
+    with pytest.raises(SourceWoken):
+        source.read()
+
+
+@pytest.mark.parametrize(("idle", "form"), [("full", "BGR"), ("keyframes", JPEG), ("nothing", JPEG)])
 def test_no_keyframes(idle: str, form: str, stage: Stage) -> None:
     """Where nobody asked for it, or nothing is decoded, the stream is not opened again."""
     source = stage.open(*live(600), idle=idle, format=form)
@@ -333,14 +348,16 @@ def test_patience_with_keyframes(stage: Stage) -> None:
 
 
 def test_the_burst_of_a_stream_that_was_opened_again(stage: Stage) -> None:
-    """Behind the change from keyframes to all pictures, too, what lies ready at the beginning is passed over."""
+    """Behind the change to keyframes, too, what lies ready at the beginning is passed over."""
     source = stage.open(*live(400), idle="keyframes")
     while len(stage.players) == 1:
         read(source, pixels=False)
     begin = stage.players[-1].position
     stage.players[-1].tape = [*burst(10, begin), *live(2, begin + 10 * FRAME)]
     stage.players[-1].played = 0
-    grab = read(source)
+    stage.players[-1].fps = 1 / FRAME
+    source._begun = False
+    grab = read(source, pixels=False)
 
     assert (bytes(grab.data), grab.skipped) == (b"11", 10)
 
