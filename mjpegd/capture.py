@@ -96,7 +96,7 @@ class Capture:
         self._demand = demand
         self._stop = Lifeline(demand)
         self._backoff = Backoff(config.retry_min, config.retry_max)
-        self._live_from = self._last_good = self._review_at = 0.0
+        self._live_from = self._last_good = self._review_at = self._card_drawn = 0.0
         self._last: Frame | None = None
         self._freeze = Freeze(config.frozen_after) if config.frozen_after else None
         self._slow = self.stopped = False
@@ -239,7 +239,7 @@ class Capture:
         if self.stopped:
             return
         if grab.missing:
-            self._note_missing(frame)
+            self._note_missing(grab, frame)
         elif not self._is_frozen(grab, frame):
             self._note_good(frame)
             self._show(frame)
@@ -268,11 +268,15 @@ class Capture:
             self._last = None
             self._outlet.forget()
 
-    def _note_missing(self, card: Frame) -> None:
-        """The source's own camera has no picture, and it shows a card: so do we, the same."""
+    def _note_missing(self, grab: Grab, card: Frame) -> None:
+        """The source's own camera has no picture, and it shows a card: so do we, the same, but none a second time.
+
+        In a loop that nobody has noticed yet two cards would else chase each other.
+        """
         self._last_good = card.ready
-        self._leave(State.LOST, f"the camera behind it is {card.missing}")
-        self._show(card)
+        changed = self._leave(State.LOST, f"the camera behind it is {card.missing}")
+        if changed or (grab.captured or 0.0) > self._card_drawn:
+            self._show(card)
 
     def _is_frozen(self, grab: Grab, frame: Frame) -> bool:
         """Whether this is the picture that was shown for too long already; raises `SourceFrozen` at first."""
@@ -361,6 +365,7 @@ class Capture:
         """Publish, unless another capture has this one's place by now: it was stuck, was left behind, and came back."""
         if not self.stopped:
             self._outlet.publish(frame)
+            self._card_drawn = frame.captured if frame.missing else 0.0
 
     def _card(self) -> Frame:
         data, width, height = cards.draw(self._name, self.status, self._size, self._last)

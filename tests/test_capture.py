@@ -8,6 +8,7 @@ When the script is at its end, `done` is set and the source waits.
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count, cycle
 from pathlib import Path
 from time import monotonic, sleep, time
@@ -685,6 +686,16 @@ def test_pause_while_idle(film: Film) -> None:
     assert scene.capture.changes == {State.IDLE: 2, State.PAUSED: 1, State.STARTING: 1, State.LIVE: 1}
 
 
+def test_another_card_of_an_upstream(film: Film) -> None:
+    """A card that was drawn later is shown on, though it tells of the same state; one that was shown is not."""
+    first = replace(card("lost"), captured=time())
+    later = replace(first, captured=time() + 1)
+    scene = film(Script([first, first, later, first, later]))
+    scene.play()
+
+    assert [frame.captured for frame in scene.frames] == [first.captured, later.captured]
+
+
 def test_card_of_an_upstream(film: Film, logged: list[str]) -> None:
     """A card that the source shows is shown on as what it is: the camera is lost, not stale, until a picture comes."""
     scene = film(
@@ -698,7 +709,7 @@ def test_card_of_an_upstream(film: Film, logged: list[str]) -> None:
     assert [status.reason for status in scene.seen[2:4]] == [
         f"the camera behind it is {state}" for state in ("frozen", "lost")
     ]
-    assert [frame.missing for frame in scene.frames] == ["", "frozen", "frozen", "lost", ""]
+    assert [frame.missing for frame in scene.frames] == ["", "frozen", "lost", ""]
     assert bytes(scene.frames[1].jpeg) == OTHER
     assert (scene.capture.captured, scene.capture.opened) == (2, 1)
     assert scene.capture.trouble is scene.seen[3]
