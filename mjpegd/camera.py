@@ -10,7 +10,7 @@ from time import monotonic, time
 
 from mjpegd import log
 from mjpegd.capture import Capture
-from mjpegd.condition import State, Status
+from mjpegd.condition import SHOWING, State, Status
 from mjpegd.config.schema import CameraConfig
 from mjpegd.demand import Demand
 from mjpegd.frame import Frame
@@ -201,7 +201,8 @@ class Camera:
         with self.watch(look) as ring:
             frame = await ring.next(0, deadline)
             while frame is not None:
-                if frame.live and self.is_live and frame.seq > after and frame.taken > taken_after:
+                showing = self.capture.status.state in SHOWING
+                if frame.live and showing and frame.seq > after and frame.taken > taken_after:
                     return frame
                 frame = await ring.next(frame.seq, deadline)
             return None
@@ -257,6 +258,9 @@ class Cameras(Mapping[str, Camera]):
     async def _begin(self, camera: Camera, config: CameraConfig, away: Sequence[Camera]) -> None:
         """Open a camera once its own thread has ended, and those that may hold a device which is to be its own."""
         await asyncio.gather(*(self._let_go(other) for other in away if other is camera or other.holds_device))
+        self._reopen(camera, config)
+
+    def _reopen(self, camera: Camera, config: CameraConfig) -> None:
         try:
             camera.reopen(config)
         except RuntimeError as error:  # no thread to be had
@@ -270,23 +274,31 @@ class Cameras(Mapping[str, Camera]):
         for camera in list(self.values()):
             if camera.capture.overdue():
                 await asyncio.to_thread(camera.capture.announce_silence)
-            if camera.capture.stuck() and not camera.holds_device and self._count_left(camera.name) < MOST_LEFT:
+            if self._is_to_be_left(camera):
                 log.get(camera=camera.name).error("capture thread stuck in a network source: left behind")
                 camera.suspend()
                 self._left.append(Left(camera.name, camera.capture, holds_device=False))
-                camera.reopen(camera.config)
+                self._reopen(camera, camera.config)
+
+    def _is_to_be_left(self, camera: Camera) -> bool:
+        """Not while a reload waits for it, nor for a source that may keep the next one out."""
+        capture = camera.capture
+        if camera.holds_device or capture.stopped or not capture.stuck():
+            return False
+        return sum(left.name == camera.name for left in self._left) < MOST_LEFT
 
     def stuck(self) -> dict[str, float]:
         """Names and seconds of the threads that a call does not give back, and that only a restart frees."""
         self._left = [left for left in self._left if not left.capture.join(0)]
         captures = [
-            *((name, camera.capture) for name, camera in self.items()),
+            *((name, camera.capture) for name, camera in self.items() if camera.holds_device),
             *((left.name, left.capture) for left in self._left if left.holds_device),
         ]
         return {name: seconds for name, capture in captures if (seconds := capture.stuck())}
 
-    def _count_left(self, name: str) -> int:
-        return sum(left.name == name for left in self._left)
+    def is_held(self, name: str) -> bool:
+        """Whether a thread that was left behind may still have that camera open."""
+        return any(left.name == name and not left.capture.join(0) for left in self._left)
 
     async def _let_go(self, camera: Camera) -> None:
         """Wait until a stopped camera has let go of its device, so that the next one finds it free."""

@@ -22,29 +22,28 @@ from mjpegd.errors import BrokenPicture, SourceError, SourceFrozen, SourceStalle
 from mjpegd.frame import Frame
 from mjpegd.lifeline import SLICE, Lifeline
 from mjpegd.masking import mask
+from mjpegd.review import Review
 from mjpegd.sources.base import JPEG, Grab, Granted, Source
 from mjpegd.stillness import Freeze
 from mjpegd.timing import Rate, Timing
 from mjpegd.wire import multipart
 
-STABLE = 60.0
-"""Seconds of pictures after which the pause before a retry is the shortest again."""
 LOOK_EVERY = 0.25
 """Seconds between two looks for a device node that is not there."""
-REVIEW_AFTER, REVIEW_EVERY = 5.0, 60.0
-"""Seconds of pictures before the first look at how it goes, and between two looks."""
 GRACE, RESOLVING = 10.0, 30.0
 """Seconds beyond its own time limits after which a call into a driver or a library is taken for stuck; of these the
 second for addresses, since a name server that is down may take that long and cannot be interrupted."""
+OPENINGS = 3
+"""How often one opening may wait for `open_timeout`: our own client, then FFmpeg with an accelerator and without."""
 OVERDUE = 1.5
 """Seconds beyond `stale_after` after which others say of a live camera that it is silent, if its thread does not."""
 MEMORY = 3.0
 """Seconds after which the last picture is no longer shown to who comes, where no new ones are made."""
-SLOW = 0.7
-"""Share of the rate asked for below which the operator is told."""
 MOST_RELAYS = 8
 """Relays in a row that a picture may have come through."""
 
+SILENT = OUTAGES | {State.PAUSED, State.IDLE}
+"""States in which nobody expects pictures."""
 STATES: dict[type[SourceError], State] = {SourceStalled: State.STALE, SourceFrozen: State.FROZEN}
 """The state that an error leads to; every other is a loss."""
 
@@ -83,6 +82,7 @@ class Capture:
         self.changes: Counter[State] = Counter()
         """How often it came into each state."""
         self.granted: Granted | None = None
+        self.source = config.source
         self.kind = sources.kind_of(config.source).name
         self.captured = self.skipped = self.broken = self.opened = self.reconnects = self.last_size = 0
         self.lag = 0.0
@@ -96,12 +96,16 @@ class Capture:
         self._demand = demand
         self._stop = Lifeline(demand)
         self._backoff = Backoff(config.retry_min, config.retry_max)
-        self._live_from = self._last_good = self._review_at = self._card_drawn = 0.0
+        self._last_good = self._card_drawn = self._patience = 0.0
         self._last: Frame | None = None
-        self._freeze = Freeze(config.frozen_after) if config.frozen_after else None
-        self._slow = self.stopped = False
+        self._freeze = self._new_freeze()
+        self.stopped = False
         self._log = log.get(camera=name)
+        self._review = Review(config, self._log)
         self._thread = threading.Thread(target=self._run, name=f"capture-{name}", daemon=True)
+
+    def _new_freeze(self) -> Freeze | None:
+        return Freeze(self._config.frozen_after) if self._config.frozen_after else None
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -126,7 +130,7 @@ class Capture:
     def stuck(self) -> float:
         """Seconds for which the thread has been dead, or held by a call that never comes back; 0 while it gets on."""
         grace = RESOLVING if "://" in self._spec else GRACE
-        patience = self._config.open_timeout + self._config.stale_after + grace
+        patience = OPENINGS * self._config.open_timeout + self._config.stale_after + grace
         silent = self._stop.silent()
         ended = self._thread.ident is not None and not self._thread.is_alive()
         if ended:
@@ -134,16 +138,19 @@ class Capture:
         return silent if silent > patience and self._thread.is_alive() else 0.0
 
     def overdue(self) -> bool:
-        """Whether a camera passes for live, and its thread has for long been in a call that gives nothing."""
-        waited = self._stop.silent() > self._config.stale_after + OVERDUE
-        return waited and self.status.state is State.LIVE and self._demand.now
+        """Whether others have to say that it is silent: its thread has for long been in a call that gives nothing."""
+        if self.status.state in SILENT:
+            return False
+        waited = self._stop.silent() > self._config.stale_after + self._patience + OVERDUE
+        return (waited and self.status.state is State.LIVE and self._demand.now) or bool(self.stuck())
 
     def inherit(self, before: "Capture") -> None:
         """Go on counting where the capture before this one ended."""
         self.captured, self.skipped, self.broken = before.captured, before.skipped, before.broken
         self.opened, self.reconnects = before.opened, before.reconnects
         self.changes, self.trouble = before.changes, before.trouble
-        self.controls = before.controls
+        if before.source == self.source:
+            self.controls = before.controls
 
     def announce_starting(self) -> None:
         """Show a card while an opening takes long. Draws it, so not for the loop's thread."""
@@ -154,7 +161,8 @@ class Capture:
 
     def announce_silence(self) -> None:
         """Say that it is silent in the place of a thread that cannot. Draws a card, so not for the loop's thread."""
-        self._fail(SourceStalled("no frames: a call into the source does not come back"))
+        if self.overdue():
+            self._fail(SourceStalled("no frames: a call into the source does not come back"))
 
     def _run(self) -> None:
         log.bind(camera=self._name)
@@ -189,8 +197,10 @@ class Capture:
         while not self._stop.ended and not self._is_called_for() and self._demand.paused is paused:
             self._stop.doze()
         if self._is_called_for():
+            self._log.info("camera starting")
             self._become(State.STARTING)
             self._backoff.reset()
+            self._freeze = self._new_freeze()
 
     def _session(self) -> SourceError | None:
         """From open to stop or to the failure that is returned."""
@@ -201,9 +211,10 @@ class Capture:
                 while not self._stop.is_set() and self._is_called_for():
                     self._step(source)
         except SourceWoken:
+            self._log.info("camera starting")
             self._become(State.STARTING)
         except SourceError as error:
-            return error
+            return None if self._stop.is_set() else error  # a pause, or the end, is no outage
         except Exception:  # noqa: BLE001  (a bug is shown on the card too)
             self._log.exception("reading the source failed: this is a bug in mjpegd")
             return SourceError("internal error, see the log")
@@ -228,19 +239,21 @@ class Capture:
             if grab is None:
                 return
             self.skipped += grab.skipped
-            self.lag = grab.lag
+            self.lag, self._patience = grab.lag, grab.patience
             if not grab.data and grab.format != JPEG:
                 self._note_unseen(grab)
                 return
-            frame = self._frame(grab)
+            frame = self._frame(grab) if grab.data else None
         except BrokenPicture as error:
             self._note_broken(error)
             return
         if self.stopped:
             return
-        if grab.missing:
+        if frame is not None and grab.missing:
             self._note_missing(grab, frame)
-        elif not self._is_frozen(grab, frame):
+        elif self._is_frozen(grab, frame):
+            self._note_frozen(grab, frame)
+        elif frame is not None:
             self._note_good(frame)
             self._show(frame)
 
@@ -278,14 +291,29 @@ class Capture:
         if changed or (grab.captured or 0.0) > self._card_drawn:
             self._show(card)
 
-    def _is_frozen(self, grab: Grab, frame: Frame) -> bool:
-        """Whether this is the picture that was shown for too long already; raises `SourceFrozen` at first."""
+    def _is_frozen(self, grab: Grab, frame: Frame | None) -> bool:
+        """Whether this is the picture that was shown for too long already."""
         if self._freeze is None or self.granted is None or self.granted.device in sources.NEVER_FROZEN:
             return False
-        self._last_good = frame.taken
-        return self._freeze.holds(grab, frame)
+        return self._freeze.has_frozen(grab, frame)
+
+    def _note_frozen(self, grab: Grab, frame: Frame | None) -> None:
+        """Say so, and now and then have the source opened anew, which wakes many a camera.
+
+        Pixels are shown on nevertheless: they are only alike, and what is small may move in them.
+        """
+        assert self._freeze is not None
+        self._last_good = monotonic()
+        error = SourceFrozen(f"the same picture for {self._config.frozen_after:g} s")
+        if self._freeze.is_to_be_woken(grab.taken):
+            raise error
+        self._fail(error)
+        if frame is not None and grab.format != JPEG:
+            self._last = frame
+            self._show(frame)
 
     def _note_good(self, frame: Frame) -> None:
+        assert self.granted is not None
         self.captured += 1
         self.last_size = len(frame.jpeg)
         self.capture_time.add(frame.ready - frame.taken)
@@ -297,15 +325,14 @@ class Capture:
         self._last_good = frame.ready
         if self.status.state is not State.LIVE:
             self._note_live()
-        elif frame.ready > self._review_at:
-            self._review(frame.ready)
+        elif self._review.is_due(frame.ready) and self._review.look(frame.ready, self.rate.per_second(), self.granted):
+            self._backoff.reset()
 
     def _note_live(self) -> None:
         assert self.granted is not None
         self.reconnects += self.status.state in OUTAGES
         self._become(State.LIVE)
-        self._live_from = self._last_good
-        self._review_at, self._slow = self._last_good + REVIEW_AFTER, False
+        self._review.begin(self._last_good)
         width, height = self._size
         self._log.info(
             "camera live",
@@ -314,27 +341,6 @@ class Capture:
             asked=f"{self._config.width}x{self._config.height}@{self._config.fps:g}",
             got=f"{width}x{height}@{self.granted.fps:g}",
         )
-
-    def _review(self, now: float) -> None:
-        """Once in a while: after a stable minute the next pause may be short again, and the rate is judged."""
-        self._review_at = now + REVIEW_EVERY
-        if now - self._live_from > STABLE:
-            self._backoff.reset()
-        self._judge_rate(self.rate.per_second(now))
-
-    def _judge_rate(self, fps: float) -> None:
-        """Tell the operator of a camera that gives much less than it was asked for, once until it does better."""
-        assert self.granted is not None
-        was_slow = self._slow
-        self._slow = self.granted.device.startswith("/dev/") and fps < SLOW * self._config.fps
-        if self._slow and not was_slow:
-            self._log.warning(
-                "camera gives fewer frames than asked for",
-                asked=self._config.fps,
-                granted=round(self.granted.fps, 2),
-                measured=round(fps, 2),
-                hint="a smaller size, MJPG, more light (exposure), or another USB port",
-            )
 
     def _note_broken(self, error: BrokenPicture) -> None:
         self.broken += 1

@@ -21,6 +21,8 @@ class State(StrEnum):
 
 OUTAGES = frozenset({State.STALE, State.FROZEN, State.LOST})
 """There should be pictures, and there are none."""
+SHOWING = frozenset({State.LIVE, State.FROZEN})
+"""There are pictures; what is a card all the same says so itself."""
 HEALTHY = frozenset({State.LIVE, State.IDLE})
 """There are pictures, or would be if somebody asked."""
 

@@ -29,6 +29,9 @@ _SEGMENT = struct.Struct(">BBH")
 _SIZE = struct.Struct(">HH")
 _PADDING_BLOCK = 64
 
+MAX_SIDE, MAX_PIXELS = 16_384, 64_000_000
+"""Of a picture. A header of a kilobyte may promise 65535 x 65535 pixels, for which a decoder or a card takes 12 GB."""
+
 JFIF_APP0 = bytes.fromhex("ffe000104a46494600010100000100010000")
 
 
@@ -108,6 +111,8 @@ def _mend(data: memoryview, end: int) -> Picture:
             kept = after
     if not (width and height):
         raise BrokenPicture("no frame header with a size")
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise BrokenPicture(f"{width}x{height} is larger than any camera's picture")
     return Picture((*pieces, data[kept:end]), width, height)
 
 

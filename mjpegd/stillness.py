@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from mjpegd.backoff import Backoff
-from mjpegd.errors import SourceFrozen
 from mjpegd.frame import Frame
 from mjpegd.sources.base import JPEG, Grab
 
@@ -28,6 +27,10 @@ class Stillness(Generic[Likeness]):
         self._last = (likeness, taken)
         return 0.0
 
+    def lasts(self, taken: float) -> float:
+        """The same for a picture that is known to be the last one once more."""
+        return taken - self._last[1] if self._last is not None else 0.0
+
 
 def identical(one: memoryview, other: memoryview) -> bool:
     """Byte by byte, where the lengths are equal: of living JPEGs that is one pair in a thousand."""
@@ -35,7 +38,7 @@ def identical(one: memoryview, other: memoryview) -> bool:
 
 
 class Freeze:
-    """Judges each picture of a camera. Once one has lasted for `limit` seconds it is held back until it is another."""
+    """Judges each picture of a camera, and says when a frozen one is worth being opened again: ever more rarely."""
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
@@ -44,21 +47,24 @@ class Freeze:
         self._pauses = Backoff(limit, max(limit, LONGEST_PAUSE))
         self._wake_at = 0.0
 
-    def holds(self, grab: Grab, frame: Frame) -> bool:
-        """Whether this is the picture that has been shown for too long.
+    def has_frozen(self, grab: Grab, frame: Frame | None) -> bool:
+        """Whether the picture has been the same for `limit` seconds. `frame` is what was made of it, if it is new."""
+        if self._seconds(grab, frame) >= self._limit:
+            return True
+        self._pauses.reset()
+        self._wake_at = 0.0
+        return False
 
-        `SourceFrozen` at first, and then now and again: many a camera is woken by being opened anew.
-        """
-        if self._seconds(grab, frame) < self._limit:
-            self._pauses.reset()
-            self._wake_at = 0.0
+    def is_to_be_woken(self, now: float) -> bool:
+        """Whether it is time to open a frozen camera again: at first, and then after pauses that grow."""
+        if now < self._wake_at:
             return False
-        if frame.taken >= self._wake_at:
-            self._wake_at = frame.taken + self._pauses.pause()
-            raise SourceFrozen(f"the same picture for {self._limit:g} s")
+        self._wake_at = now + self._pauses.pause()
         return True
 
-    def _seconds(self, grab: Grab, frame: Frame) -> float:
+    def _seconds(self, grab: Grab, frame: Frame | None) -> float:
+        if frame is None:
+            return self._jpegs.lasts(grab.taken)
         if grab.format == JPEG:
             return self._jpegs.seconds(frame.jpeg, frame.taken)
         from mjpegd import pixels

@@ -25,7 +25,7 @@ FLOORS = (
     ("log", "jpeg", "wire"),
     ("config", "ring"),
     ("sources", "pixels", "access", "recipes"),
-    ("cards", "lifeline", "stillness", "pauses"),
+    ("cards", "lifeline", "stillness", "review", "pauses"),
     ("capture", "rendition"),
     ("camera",),
     ("http",),
@@ -54,7 +54,7 @@ PRIVILEGES = {
     "os.getenv": (),
     "subprocess": (),
     "asyncio": (
-        *("ring", "rendition", "camera", "access.guard", "supervisor", "app"),
+        *("ring", "rendition", "camera", "pauses", "access.guard", "supervisor", "app"),
         *("sources.client.connection", "sources.client.loop"),
         *(f"http.{name}" for name in ("connection", "controls", "live", "server", "snapshot", "steer", "tcp")),
     ),
@@ -62,9 +62,9 @@ PRIVILEGES = {
         *("systemd", "sources.diagnosis", "sources.client.connection", "sources.client.loop"),
         *("http.tcp", "http.server", "app"),
     ),
-    "ssl": ("http.tls", "http.server", "sources.client.connection", "sources.client.session"),
+    "ssl": ("sources.ffinput", "http.tls", "http.server", "sources.client.connection", "sources.client.session"),
     "threading": (
-        *("log", "ring", "lifeline", "pauses", "capture", "app", "probe"),
+        *("log", "ring", "lifeline", "pauses", "capture", "app", "probe", "http.controls"),
         *(
             f"sources.{name}"
             for name in (

@@ -103,6 +103,20 @@ def test_broken(data: bytes, reason: str) -> None:
         examine(memoryview(data))
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "good"), [(7680, 4320, True), (30_000, 100, False), (16_000, 16_000, False)]
+)
+def test_a_size_beyond_belief(width: int, height: int, good: bool) -> None:  # noqa: FBT001  (a row)
+    """A header that promises more pixels than any camera has breaks the picture: somebody would make room for them."""
+    at = WHOLE.index(b"\xff\xc0") + 5
+    data = WHOLE[:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + WHOLE[at + 4 :]
+    if good:
+        assert (examine(memoryview(data)).width, examine(memoryview(data)).height) == (width, height)
+    else:
+        with pytest.raises(BrokenPicture, match=f"{width}x{height} is larger"):
+            examine(memoryview(data))
+
+
 @pytest.mark.parametrize("end", [len(WHOLE) - 2, len(WHOLE) - 1, len(WHOLE) - 100])
 def test_cameras_that_never_send_eoi(end: int) -> None:
     """With `complete=False` a picture may lack its end; it is sent as it is, zero bytes at the end left off."""

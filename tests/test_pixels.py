@@ -159,6 +159,14 @@ def test_alike(other: pixels.Pixels, same: bool) -> None:  # noqa: FBT001  (a ro
     assert pixels.alike(sampled(STILL), sampled(other)) is same
 
 
+def test_what_is_small_moves_too() -> None:
+    """A thing of a few pixels that moves before a still wall is no stillness."""
+    moved = STILL.copy()
+    moved[100:112, 200:212] ^= 64
+
+    assert not pixels.alike(sampled(STILL), sampled(moved))
+
+
 @pytest.mark.parametrize("form", RAW)
 def test_samples_of_every_layout(form: str) -> None:
     """Samples are taken of any layout, of few bytes, and stay when the buffer is used again."""

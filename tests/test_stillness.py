@@ -6,7 +6,6 @@ from itertools import pairwise
 import numpy
 import pytest
 
-from mjpegd.errors import SourceFrozen
 from mjpegd.frame import Frame
 from mjpegd.sources.base import JPEG, Grab
 from mjpegd.stillness import LONGEST_PAUSE, Freeze, Stillness, identical
@@ -46,11 +45,11 @@ def pictures(request: pytest.FixtureRequest) -> tuple[Show, Show]:
 
 
 def judged(freeze: Freeze, picture: tuple[Grab, Frame]) -> str:
-    """What is said of a picture: `shown`, `held` back, or `frozen` where it raises."""
-    try:
-        return "held" if freeze.holds(*picture) else "shown"
-    except SourceFrozen:
-        return "frozen"
+    """What is said of a picture: `shown`, or it has `frozen` and is to be woken now, or `held` if not now."""
+    grab, frame = picture
+    if not freeze.has_frozen(grab, frame):
+        return "shown"
+    return "frozen" if freeze.is_to_be_woken(grab.taken) else "held"
 
 
 def test_seconds() -> None:
@@ -87,12 +86,14 @@ def test_frozen(pictures: tuple[Show, Show]) -> None:
     assert said == ["shown"] * 10 + ["frozen"] + ["held"] * 5
 
 
-def test_the_reason() -> None:
-    """The error says for how long it is the same picture."""
-    freeze = Freeze(2.5)
-    freeze.holds(*shown(ONE, JPEG, 0.0))
-    with pytest.raises(SourceFrozen, match=r"the same picture for 2\.5 s"):
-        freeze.holds(*shown(ONE, JPEG, 2.5))
+def test_the_same_by_its_own_word() -> None:
+    """A source that says itself that nothing is new freezes too."""
+    freeze = Freeze(LIMIT)
+    again = [Grab(memoryview(b""), JPEG, 100.0 + second) for second in (5, 10)]
+    assert not freeze.has_frozen(again[0], None)
+    assert not freeze.has_frozen(*shown(ONE, JPEG, 100.0))
+
+    assert [freeze.has_frozen(grab, None) for grab in again] == [False, True]
 
 
 def test_another_picture_ends_it(pictures: tuple[Show, Show]) -> None:
@@ -132,7 +133,7 @@ def test_pauses_are_short_again(pictures: tuple[Show, Show]) -> None:
 def test_a_limit_above_the_longest_pause() -> None:
     """With a limit of an hour the pauses are of that length too."""
     freeze = Freeze(3600)
-    freeze.holds(*shown(ONE, JPEG, 0.0))
+    freeze.has_frozen(*shown(ONE, JPEG, 0.0))
 
     assert judged(freeze, shown(ONE, JPEG, 3600.0)) == "frozen"
     assert judged(freeze, shown(ONE, JPEG, 3600.0 + 2699)) == "held"

@@ -119,7 +119,7 @@ async def test_a_stuck_thread_stops_the_watchdog(monkeypatch: pytest.MonkeyPatch
     await look(supervisor, monkeypatch, 3)
 
     assert manager.values("WATCHDOG") == [1]
-    assert manager.values("STATUS")[-1] == "2 of 2 cameras live, 0 viewers; attic is stuck"
+    assert manager.values("STATUS")[-1] == "1 of 2 cameras live, 0 viewers; attic is stuck"
     (line,) = (line for line in lines if line["event"] == "capture thread stuck")
     assert (line["log_level"], line["camera"], line["seconds"]) == ("error", "attic", 42)
     assert "watchdog" in line["consequence"]
@@ -134,7 +134,8 @@ async def test_a_thread_that_comes_back(monkeypatch: pytest.MonkeyPatch, lines: 
         await look(supervisor, monkeypatch)
 
     assert manager.values("WATCHDOG") == [1]
-    assert [line.get("seconds", line["event"]) for line in lines] == [42, "capture thread gets on again", 43]
+    told = [line.get("seconds", line["event"]) for line in lines]
+    assert told == ["camera stale", 42, "capture thread gets on again", 43]
 
 
 async def test_a_stuck_thread_without_a_watchdog(monkeypatch: pytest.MonkeyPatch, lines: list[dict[str, Any]]) -> None:
@@ -143,7 +144,7 @@ async def test_a_stuck_thread_without_a_watchdog(monkeypatch: pytest.MonkeyPatch
     get_stuck(place, "attic", monkeypatch)
     await look(Supervisor(place, Manager(), None), monkeypatch)
 
-    assert [line["consequence"] for line in lines] == ["only a restart helps"]
+    assert [line["consequence"] for line in lines if "consequence" in line] == ["only a restart helps"]
 
 
 async def test_the_status_is_told_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:

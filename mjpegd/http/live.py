@@ -163,11 +163,11 @@ class Viewer:
         return monotonic() - self._wrote if self._behind() else 0.0
 
     def is_misled(self) -> bool:
-        """Whether it is a relay that was told of other relays than its pictures come through now: of too few in a loop.
+        """Whether it is a relay that was told of fewer relays than its pictures come through now: perhaps of a loop.
 
         Two that find each other at the same moment know nothing of each other yet when they say who is behind them.
         """
-        return self._relays != self._camera.via and self.asked.agent.startswith(f"{AGENT}/")
+        return len(self._camera.via) > len(self._relays) and self.asked.agent.startswith(f"{AGENT}/")
 
     def mark(self) -> None:
         """Note how far it has come: the rate is that between the last two marks."""

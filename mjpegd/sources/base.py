@@ -35,10 +35,13 @@ class Grab:
     """One picture as the source gave it: JPEG or raw pixels, in a buffer that the next `read` may reuse.
 
     `taken` is the moment of capture in monotonic seconds; `skipped` counts the pictures lost since the one before.
-    Size and `stride` (bytes a row, 0 for no padding) are needed for pixels; a JPEG tells its own. `captured` is the
-    moment of capture in Unix seconds where the source itself says it. `lag` is by how many seconds a stream has fallen
-    behind its own clock. `missing` is not empty on a card which a source
-    shows because its own camera has no picture: it is that camera's state.
+    Size and `stride` (bytes a row, 0 for no padding) are needed for pixels; a JPEG tells its own. What else some know:
+
+    - `captured` is the moment of capture in Unix seconds, where the source itself says it.
+    - A JPEG without `data` is the one before once more, by the source's own word.
+    - `missing` is not empty on a card which a source shows because its own camera has no picture: that camera's state.
+    - `lag` is by how many seconds a stream has fallen behind its own clock.
+    - `patience` is how many seconds more than usual the next picture may take.
     """
 
     data: memoryview
@@ -50,6 +53,7 @@ class Grab:
     stride: int = 0
     captured: float | None = None
     lag: float = 0.0
+    patience: float = 0.0
     missing: str = ""
 
 
@@ -59,7 +63,7 @@ class Source(Protocol):
     granted: Granted
 
     def read(self, *, pixels: bool = True) -> Grab | None:
-        """The next picture, blocking; None if `stop` was set first.
+        """The next picture, blocking; None if there is nothing new: `stop` was set, or only a sign of life came.
 
         Without `pixels` nobody needs this one decoded: a source of pixels may give it with no `data`, for less.
 

@@ -3,7 +3,9 @@
 MJPEG, whatever carries it (RTSP, AVI, Matroska), is not decoded at all: its packets are the pictures.
 """
 
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 from mjpegd import log
 from mjpegd.config.schema import CameraConfig
@@ -89,7 +91,7 @@ def _open(spec: str, camera: CameraConfig, patience: float, *, keyframes: bool) 
     if network and camera.low_delay:
         settings[cv2.CAP_PROP_N_THREADS] = 1  # each further one holds back a picture
     wanted = {cv2.CAP_PROP_HW_ACCELERATION: ACCELERATORS[camera.hwaccel]} if camera.hwaccel != "none" else {}
-    text = "|".join(_options(camera, keyframes=keyframes)) if network else ""
+    text = "|".join(_options(spec, camera, keyframes=keyframes)) if network else ""
     for more in (wanted, {}) if wanted else ({},):
         with options(text):
             capture = cv2.VideoCapture(spec, cv2.CAP_FFMPEG, [n for item in {**settings, **more}.items() for n in item])
@@ -100,7 +102,15 @@ def _open(spec: str, camera: CameraConfig, patience: float, *, keyframes: bool) 
     raise SourceError(diagnosis.reason(spec) if network else "FFmpeg cannot read this file")
 
 
-def _options(camera: CameraConfig, *, keyframes: bool) -> Iterator[str]:
+def _authorities() -> Iterator[str]:
+    """The system's certificate authorities; FFmpeg's TLS, which the wheel brings, does not know where they are."""
+    paths = ssl.get_default_verify_paths()
+    bundle = Path(paths.cafile or f"{paths.capath}/ca-certificates.crt")
+    if bundle.is_file():
+        yield f"ca_file;{bundle}"
+
+
+def _options(spec: str, camera: CameraConfig, *, keyframes: bool) -> Iterator[str]:
     """Without `nobuffer`: that throws away what was looked at while opening, and the next keyframe is a second off."""
     yield f"rtsp_transport;{camera.transport}"
     yield "allowed_media_types;video"
@@ -109,5 +119,8 @@ def _options(camera: CameraConfig, *, keyframes: bool) -> Iterator[str]:
         yield "analyzeduration;1000000"
     if keyframes:
         yield "avdiscard;nonkey"
+    if camera.verify and spec.startswith(("https://", "rtsps://")):
+        yield "tls_verify;1"
+        yield from _authorities()
     for option in camera.ffmpeg_options:
         yield option.replace("=", ";", 1)

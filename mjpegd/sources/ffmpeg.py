@@ -1,16 +1,19 @@
 """Whatever OpenCV's FFmpeg opens: files, looping at their own pace, and streams, of which the newest counts."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 from mjpegd.config.schema import CameraConfig
-from mjpegd.errors import SourceError, SourceStalled, SourceWoken
+from mjpegd.errors import BrokenPicture, SourceError, SourceStalled, SourceWoken
 from mjpegd.sources.base import JPEG, Grab, Granted, Source
 from mjpegd.sources.ffinput import Input
 from mjpegd.sources.lag import Lag
 from mjpegd.sources.pace import Pace, Sparing
 
+ALWAYS_LIVE = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "udp", "tcp"})
+"""Schemes of which there are no files, even where a server speaks of an end."""
 BEHIND = 0.5
 """Seconds of lag above which pictures that lie ready are passed over: less is the network's jitter."""
 SHOWN_EVERY = 0.25
@@ -26,7 +29,7 @@ def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> Sourc
     if "://" not in spec and not Path(spec).is_file():
         raise SourceError("no such file")
     opened = Input(spec, camera, patience=camera.stale_after)
-    if "://" in spec and not opened.has_end:
+    if spec.partition("://")[0].lower() in ALWAYS_LIVE or ("://" in spec and not opened.has_end):
         return StreamSource(spec, camera, stop, opened)
     return FileSource(spec, camera, stop, opened)
 
@@ -84,8 +87,12 @@ class StreamSource:
         self._fit(watched=pixels)
         skipped = self._advance()
         taken, lag = monotonic(), self._lag.seconds
-        grab = self._input.picture(taken, skipped, lag) if self._wants_picture(taken, pixels=pixels) else None
-        return grab or self._input.unseen(taken, skipped, lag)
+        if not self._wants_picture(taken, pixels=pixels):
+            return self._input.unseen(taken, skipped, lag)
+        grab = self._input.picture(taken, skipped, lag)
+        if grab is None:
+            raise BrokenPicture("the decoder does not hand it out")
+        return replace(grab, patience=KEYFRAME_WITHIN) if self._decoded == "keyframes" else grab
 
     def close(self) -> None:
         """Close the connection."""
@@ -119,8 +126,8 @@ class StreamSource:
     def _advance(self) -> int:
         """Go on to the newest picture; how many were passed over.
 
-        A picture that had to be waited for is the newest. One that lay ready may have others behind it: when a stream
-        begins, those that were looked at while it was opened, and when it has fallen behind.
+        When a stream begins there are those that were looked at while it was opened, up to the first that had to be
+        waited for; later there are others where it has fallen behind, and it takes less to read them than to show them.
         """
         show_at = monotonic() + SHOWN_EVERY
         skipped = 0
@@ -130,9 +137,8 @@ class StreamSource:
             lag = self._lag.note(self._input.position, now)
             if lag > self._camera.max_lag:
                 raise SourceStalled(f"fell {self._camera.max_lag:g} s behind")
-            is_newest = waited > 0.5 / self._input.fps
-            self._begun = self._begun or is_newest
-            if is_newest or now > show_at or (self._begun and lag < BEHIND):
+            self._begun = self._begun or waited > 0.5 / self._input.fps
+            if now > show_at or (self._begun and lag < BEHIND):
                 return skipped
             skipped += 1
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mjpegd.config.schema import CameraConfig
-from mjpegd.errors import SourceError, SourceStalled, SourceWoken
+from mjpegd.errors import BrokenPicture, SourceError, SourceStalled, SourceWoken
 from mjpegd.sources import ffmpeg
 from mjpegd.sources.base import JPEG, Grab
 from mjpegd.sources.ffmpeg import BEHIND, IDLE_AFTER, KEYFRAME_WITHIN, SHOWN_EVERY, FileSource, StreamSource
@@ -291,10 +291,11 @@ def test_mjpeg_needs_no_making(stage: Stage) -> None:
 
 
 def test_what_cannot_be_decoded(stage: Stage) -> None:
-    """A picture that the decoder does not give is a sign of life and no picture."""
+    """A picture that the decoder does not hand out is a broken one."""
     source = stage.open(*live(3), undecodable=True)
-
-    assert [len(read(source).data) for _ in range(3)] == [0, 0, 0]
+    for _ in range(3):
+        with pytest.raises(BrokenPicture):
+            source.read()
 
 
 def test_keyframes(stage: Stage) -> None:
@@ -387,15 +388,23 @@ def test_a_file_without_pictures(tape: Tape, undecodable: bool, words: str, stag
         source.read()
 
 
-@pytest.mark.parametrize(("has_end", "kind"), [(False, StreamSource), (True, FileSource)])
+@pytest.mark.parametrize(
+    ("address", "has_end", "kind"),
+    [
+        ("http://camera/live.ts", False, StreamSource),
+        ("http://camera/film.mp4", True, FileSource),
+        ("rtsp://camera/", True, StreamSource),
+    ],
+)
 def test_an_address(
+    address: str,
     has_end: bool,  # noqa: FBT001  (a row)
     kind: type[object],
     stage: Stage,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An address of something that has an end is a file, of anything else a stream."""
+    """An address of something that has an end is a file, but for cameras, which are always live."""
     player = Player(stage.clock, has_end=has_end)
     monkeypatch.setattr(ffmpeg, "Input", lambda *_, **__: player)
 
-    assert type(ffmpeg.open_source(URL, CameraConfig(), threading.Event())) is kind
+    assert type(ffmpeg.open_source(address, CameraConfig(), threading.Event())) is kind

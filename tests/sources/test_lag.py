@@ -45,6 +45,14 @@ def test_a_stream_that_crawls_behind() -> None:
     assert lag[-1] == pytest.approx(2, abs=0.1)
 
 
+def test_a_longer_way() -> None:
+    """A lag that stays as it is for a while is the network's, and none any more."""
+    lag = noted(*((second, second + (0.8 if second > 5 else 0)) for second in range(40)))
+
+    assert lag[10] == pytest.approx(0.8, abs=0.01)
+    assert lag[-1] < 0.01
+
+
 def test_what_is_known() -> None:
     """The last lag is kept for those who ask later."""
     lag = Lag()
