@@ -14,7 +14,7 @@ from mjpegd.sources.pace import Pace, Sparing
 
 ALWAYS_LIVE = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "udp", "tcp"})
 """Schemes of which there are no files, even where a server speaks of an end."""
-BEHIND = 0.5
+BEHIND = 0.3
 """Seconds of lag above which pictures that lie ready are passed over: less is the network's jitter."""
 SHOWN_EVERY = 0.25
 """Longest time in which pictures are passed over without one being shown."""
