@@ -2,12 +2,17 @@
 
 A camera that is not open, or has no controls because it is none of V4L2's, is answered 409 and not 404: the address is
 right, and the same camera may have them a moment later (a source `auto` finds one that is plugged in).
+
+What needs linuxpy is imported where it is used, in a thread: who asks of a camera of another kind loads nothing.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import partial
-from typing import Any, TypeVar
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from mjpegd import log
@@ -18,17 +23,18 @@ from mjpegd.config.schema import ControlValue
 from mjpegd.errors import HttpError
 from mjpegd.http.response import Response, json_response
 from mjpegd.http.visit import Visit
-from mjpegd.sources.controls import Known, Refusals, apply, check, listing, put, session
-from mjpegd.sources.controls import reset as put_back
 
-PATIENCE = 10.0
-"""Seconds that a driver has: a USB control transfer may take 5."""
+if TYPE_CHECKING:
+    from mjpegd.sources.controls import Known, Refusals
+
+PATIENCE, LOOK_EVERY = 10.0, 0.05
+"""Seconds that a driver has, as a USB control transfer may take 5; and between two looks whether the daemon ends."""
 
 OPEN = frozenset({State.LIVE, State.FROZEN})
 """States of a camera that can be asked; the right control may be what a frozen one needs."""
 
 T = TypeVar("T")
-_at_work: WeakKeyDictionary[Camera, asyncio.Task[Any]] = WeakKeyDictionary()
+_at_work: WeakKeyDictionary[Camera, asyncio.Future[Any]] = WeakKeyDictionary()
 """What is being asked of each camera's driver: one that does not answer takes one thread, however many ask."""
 
 
@@ -36,16 +42,11 @@ async def controls(visit: Visit) -> Response:
     """GET lists them; POST sets those named in its body, once all of them were checked, and lists them."""
     camera = visit.camera
     if visit.request.method != "POST":
-        return _listed(await _ask(camera, listing))
+        return _listed(await _ask(camera, _list))
     wanted = await _wanted(visit)
     if not wanted:
         raise HttpError(400, "name at least one control, as brightness=10")
-    known, refused = await _ask(camera, partial(_set, wanted=wanted))
-    for name, value in wanted.items():
-        if name not in refused:
-            log.get(camera=camera.name).info("control set", control=name, value=value, by=visit.caller.address)
-            if name in known and known[name].lasts:
-                camera.capture.controls[name] = value  # for the next opening
+    known, refused = await _ask(camera, partial(_set, camera, visit.caller.address, wanted))
     if refused:
         raise HttpError(409, _sentence(refused), facts={"refused": refused, **_content(known)})
     return _listed(known)
@@ -55,10 +56,7 @@ async def reset(visit: Visit) -> Response:
     """POST puts all, or the one of `name`, back to the driver's default, and then to what the file says."""
     camera, name = visit.camera, (await _wanted(visit)).get("name")
     names = [str(name)] if name else []
-    known, refused = await _ask(camera, partial(_reset, names=names, filed=camera.config.controls))
-    for each in names or list(camera.capture.controls):
-        camera.capture.controls.pop(each, None)
-    log.get(camera=camera.name).info("controls reset", control=name or "all", by=visit.caller.address)
+    known, refused = await _ask(camera, partial(_reset, camera, visit.caller.address, names))
     if names and refused:
         raise HttpError(409, _sentence(refused), facts={"refused": refused, **_content(known)})
     return _listed(known, refused=refused)
@@ -72,11 +70,11 @@ async def _wanted(visit: Visit) -> dict[str, ControlValue]:
     return {name: scalar(text) for name, text in (await visit.form()).items()}
 
 
-def _listed(known: Known, **more: object) -> Response:
+def _listed(known: "Known", **more: object) -> Response:
     return json_response({**_content(known), **more})
 
 
-def _content(known: Known) -> dict[str, Any]:
+def _content(known: "Known") -> dict[str, Any]:
     return {"controls": [control.report() for control in known.values()]}
 
 
@@ -84,40 +82,88 @@ def _sentence(refused: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in refused.items())
 
 
-def _set(fd: int, wanted: Mapping[str, ControlValue]) -> tuple[Known, Refusals]:
+def _list(fd: int) -> "Known":
+    from mjpegd.sources.controls import listing
+
+    return listing(fd)
+
+
+def _set(camera: Camera, by: str, wanted: Mapping[str, ControlValue], fd: int) -> "tuple[Known, Refusals]":
+    """Set, and remember what was: here, so that this is done for a driver too that needs longer than anybody waits."""
+    from mjpegd.sources.controls import check, listing, put
+
     known = listing(fd)
     settings, wrong = check(known, wanted)
     if wrong:
         raise HttpError(400, _sentence(wrong), facts={"refused": wrong})
     refused = put(fd, known, settings)
+    for name in (name for name in wanted if name not in refused):
+        log.get(camera=camera.name).info("control set", control=name, value=wanted[name], by=by)
+        if known[name].lasts:
+            camera.capture.controls[name] = wanted[name]  # for the next opening
     return listing(fd), refused
 
 
-def _reset(fd: int, names: list[str], filed: Mapping[str, ControlValue]) -> tuple[Known, Refusals]:
+def _reset(camera: Camera, by: str, names: list[str], fd: int) -> "tuple[Known, Refusals]":
+    """Put back, and forget what was set, here for the same reason."""
+    from mjpegd.sources.controls import apply, listing, reset
+
     try:
-        refused = put_back(fd, names)
+        refused = reset(fd, names)
     except ValueError as problem:
         raise HttpError(400, f"{names[0]}: {problem}") from None
+    filed = camera.config.controls
     refused |= apply(fd, {name: value for name, value in filed.items() if not names or name in names})
+    for name in names or list(camera.capture.controls):
+        camera.capture.controls.pop(name, None)
+    log.get(camera=camera.name).info("controls reset", control=", ".join(names) or "all", by=by)
     return listing(fd), refused
 
 
 async def _ask(camera: Camera, job: Callable[[int], T]) -> T:
     """What `job` gives for a descriptor of that camera, in a thread; 409 where there is none, 503 if it takes long."""
-    path = _node(camera)
+    path, deadline = _node(camera), monotonic() + PATIENCE
+    while (before := _at_work.get(camera)) is not None and not before.done():
+        await _end(before, camera, deadline)
+    work = _in_thread(partial(_in_session, path, job))
+    _at_work[camera] = work
+    await _end(work, camera, deadline)
     try:
-        async with asyncio.timeout(PATIENCE):
-            while (before := _at_work.get(camera)) is not None and not before.done():
-                await asyncio.wait((before,))
-            work = _at_work[camera] = asyncio.ensure_future(asyncio.to_thread(_in_session, path, job))
-            return await asyncio.shield(work)
-    except TimeoutError:
-        raise HttpError(503, "the camera's driver does not answer", facts=_state(camera)) from None
+        return work.result()
     except OSError as error:
         raise HttpError(409, f"the camera cannot be asked: {error.strerror}", facts=_state(camera)) from None
 
 
+async def _end(work: asyncio.Future[Any], camera: Camera, deadline: float) -> None:
+    """Wait until it is done; 503 if that takes too long, or the daemon does not wait any more."""
+    while not (await asyncio.wait((work,), timeout=LOOK_EVERY))[0]:
+        if monotonic() > deadline or camera.ring.closed:
+            raise HttpError(503, "the camera's driver does not answer", facts=_state(camera))
+
+
+def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
+    """What `work` gives, in a thread of its own that may be left behind.
+
+    A driver may never answer, and cannot be interrupted: asyncio's own executor would be waited for at the end, and
+    run out of threads before.
+    """
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except Exception as error:  # noqa: BLE001  (whatever it is, it belongs to who asked)
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="controls", daemon=True).start()
+    done = asyncio.wrap_future(answer)
+    done.add_done_callback(asyncio.Future.exception)  # looked at, also when nobody waits for it any more
+    return done
+
+
 def _in_session(path: str, job: Callable[[int], T]) -> T:
+    from mjpegd.sources.controls import session
+
     with session(path) as fd:
         return job(fd)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from mjpegd.access.caller import Caller
 from mjpegd.errors import HttpError
-from mjpegd.http import login, query, status, steer
+from mjpegd.http import controls, login, query, status, steer
 from mjpegd.http.aliases import translate
 from mjpegd.http.cors import PREFLIGHT
 from mjpegd.http.response import Play, Response, json_response
@@ -111,18 +111,6 @@ async def _metrics(visit: Visit) -> Answer:
     return Response(200, metrics.render(visit), metrics.CONTENT_TYPE, {"Cache-Control": "no-store"})
 
 
-async def _controls(visit: Visit) -> Answer:
-    from mjpegd.http import controls  # linuxpy is for daemons with a V4L2 camera
-
-    return await controls.controls(visit)
-
-
-async def _reset_controls(visit: Visit) -> Answer:
-    from mjpegd.http import controls
-
-    return await controls.reset(visit)
-
-
 async def _clients(visit: Visit) -> Answer:
     sees = visit.principal.sees
     return json_response({"clients": [each.report() for each in visit.site.clients if sees(each.asked.camera.name)]})
@@ -155,14 +143,14 @@ ROUTES = (
     Route("/cameras", partial(_report, status.cameras), VIEW, "the cameras, their states and addresses, as JSON"),
     Route(
         "/cameras/{camera}/controls",
-        _controls,
+        controls.controls,
         CONTROL,
         "that camera's controls as JSON; POST sets those named in a form or in JSON: `brightness=10`",
         ("GET", "POST"),
     ),
     Route(
         "/cameras/{camera}/controls/reset",
-        _reset_controls,
+        controls.reset,
         CONTROL,
         "puts them back to the driver's defaults and the file's values; one of them with `name=`",
         ("POST",),

@@ -3,7 +3,11 @@
 import asyncio
 import errno
 import json
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,6 +19,7 @@ from mjpegd.http import controls
 from mjpegd.http.response import Response
 from mjpegd.http.site import Site
 from mjpegd.sources.base import Granted
+from tests.daemon import wait_for
 from tests.driver import ID, Driver, webcam
 from tests.http.requests import ask, request, site
 
@@ -192,6 +197,27 @@ async def test_source_without_controls(device: str, driver: Driver) -> None:
     assert (error.status, str(error)) == (409, "the camera has no controls: it is none of V4L2's")
 
 
+def test_no_linuxpy_without_need() -> None:
+    """Who asks for the controls of a camera that has none has nothing loaded for the answer."""
+    program = f"""
+import asyncio, sys
+from mjpegd.config.schema import AuthConfig, CameraConfig, Config
+from mjpegd.errors import HttpError
+from tests.http.requests import ask, request, site
+
+async def main():
+    camera, auth = CameraConfig(source="pattern"), AuthConfig(anonymous=("control",))
+    try:
+        await ask(site(config=Config(camera=dict(porch=camera), auth=auth)), request("{PATH}"))
+    except HttpError as error:
+        print(error.status, "linuxpy" in sys.modules)
+
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert ended.stdout == "409 False\n"
+
+
 async def test_camera_that_was_pulled_out(driver: Driver) -> None:
     """A camera that is gone by the time it is asked is 409."""
     driver.breaks = errno.ENODEV
@@ -219,6 +245,56 @@ async def test_driver_that_does_not_answer(driver: Driver, monkeypatch: pytest.M
     let_go.set()
     monkeypatch.setattr(controls, "PATIENCE", 10)
     assert values(await posted(where, "hue=6"))["hue"] == 6
+
+
+@pytest.fixture
+def hanging(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A driver that answers nothing until this is set; nobody waits long for it."""
+    let_go = threading.Event()
+
+    def hang(fd: int, number: int, argument: object) -> None:
+        let_go.wait(10)
+        driver.ioctl(fd, number, argument)
+
+    monkeypatch.setattr("fcntl.ioctl", hang)
+    monkeypatch.setattr(controls, "PATIENCE", 0.05)
+    yield let_go
+    let_go.set()
+    for thread in at_work():
+        thread.join(5)
+
+
+def at_work() -> list[threading.Thread]:
+    """The threads that a driver is asked in."""
+    return [thread for thread in threading.enumerate() if thread.name == "controls"]
+
+
+async def test_hanging_driver_takes_no_thread_that_others_need(hanging: threading.Event) -> None:
+    """What hangs is a daemon thread of its own: others get theirs, and the end of the daemon waits for none."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    assert (await refused(place(), "hue=5")).status == 503
+    async with asyncio.timeout(2):
+        await asyncio.to_thread(int)
+
+    assert [thread.daemon for thread in at_work()] == [True]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "left"), [(PATH, "hue=5", {"brightness": 3, "hue": 5}), (f"{PATH}/reset", "name=brightness", {})]
+)
+async def test_late_is_remembered_too(
+    path: str, body: str, left: dict[str, int], hanging: threading.Event, driver: Driver
+) -> None:
+    """What the driver does only after its time is remembered like any other."""
+    where = place()
+    where.cameras["porch"].capture.controls["brightness"] = 3
+    driver.row(ID.BRIGHTNESS).value = 3
+    assert (await refused(where, body, path=path)).status == 503
+    hanging.set()
+    await asyncio.to_thread(wait_for, lambda: not at_work(), 5, "the driver")
+
+    assert where.cameras["porch"].capture.controls == left
+    assert len(driver.taken) == 1
 
 
 async def test_reset(driver: Driver) -> None:

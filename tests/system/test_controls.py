@@ -1,6 +1,7 @@
 """Camera controls of a real daemon with a V4L2 camera: what the file says, what is set over HTTP, and what lasts."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.daemon import Daemon, pattern, wait_for, write_config
+from tests.daemon import SECONDS, Daemon, pattern, wait_for, write_config
 from tests.system.client import Answer, Client, fetch, request
 from tests.system.fakecam import HEIGHT, WIDTH, Camera
 
@@ -184,6 +185,39 @@ def test_a_camera_that_is_away(camera: Camera, tmp_path: Path) -> None:
             "state": "lost",
             "reason": helm.daemon.camera()["reason"],
         }
+
+
+HANGS = "the driver was asked"
+HUNG = f"""
+import fcntl, runpy, sys, time
+from linuxpy.video import raw
+ioctl = fcntl.ioctl
+
+def hang(fd, request, *arguments):
+    if request == raw.IOC.QUERY_EXT_CTRL:
+        print("{HANGS}", file=sys.stderr, flush=True)
+        time.sleep(1000)
+    return ioctl(fd, request, *arguments)
+
+fcntl.ioctl = hang
+runpy.run_module("mjpegd", run_name="__main__")
+"""
+"""mjpegd, with a driver that does not answer who asks what controls there are."""
+
+
+def test_the_end_waits_for_no_driver(camera: Camera, tmp_path: Path) -> None:
+    """While a driver does not answer the daemon ends all the same, and the pictures came."""
+    file = write_config(tmp_path / "mjpegd.toml", settings())
+    program = (sys.executable, "-c", HUNG, "run")
+    with Daemon(
+        config=file, environment=camera.environment(), preload=camera.library, key=STEER, program=program
+    ) as daemon:
+        daemon.wait_state("live")
+        with Client(daemon) as client:
+            client.send(request(PATH, {"Authorization": f"Bearer {STEER}"}))
+            wait_for(lambda: HANGS in daemon.raw_log, 5, "the driver to be asked")
+            assert daemon.camera()["state"] == "live"
+            assert daemon.stop() < 1.5 * SECONDS
 
 
 def test_a_reload_sets_what_changed(camera: Camera, tmp_path: Path) -> None:
