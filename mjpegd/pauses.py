@@ -1,43 +1,81 @@
 """Which cameras are paused, kept on disk: a power cut must not open an eye that somebody closed."""
 
-import json
+import asyncio
 import threading
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+
+import msgspec
 
 from mjpegd import log
 from mjpegd.access import state
 
 FILE = "paused.json"
 
+Known = frozenset[str] | None
+"""Names; None while nobody can say which."""
+
+
+class Names(Collection[str]):
+    """The names of the paused cameras, for whoever asks again and again; each there may be, where nobody can say."""
+
+    def __init__(self, known: Known) -> None:
+        self.known = known
+
+    def __contains__(self, name: object) -> bool:
+        return self.known is None or name in self.known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.known or ())
+
+    def __len__(self) -> int:
+        return len(self.known or ())
+
 
 class Pauses:
-    """The names of the paused cameras, in a file of the state folder."""
+    """The names of the paused cameras, in a file of the state folder; every camera is, while that is damaged."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
-        self.names = _read(self._file)
+        self._kept = _read(self._file)
+        self.names = Names(self._kept)
+        self.turn = asyncio.Lock()
+        """Held by who notes and switches, so that two who disagree leave the file and the camera as one of them."""
         self._lock = threading.Lock()
 
-    def note(self, name: str, *, paused: bool) -> None:
-        """Remember it. Where it cannot be kept it holds until the next start, and the log says so. For any thread."""
+    def note(self, name: str, *, paused: bool, among: Iterable[str]) -> bool:
+        """Remember it, and say whether it outlives this run; if not, so does the log. For any thread.
+
+        `among` are the cameras there are: the others of them stay paused behind a file that was damaged.
+        """
         with self._lock:  # one file at a time: several cameras are often paused at once
-            if (name in self.names) is paused:
-                return
-            (self.names.add if paused else self.names.discard)(name)
-            self._keep(name)
+            before = frozenset(among) if self.names.known is None else self.names.known
+            self.names.known = before | {name} if paused else before - {name}
+            return self._keep(name, self.names.known, paused=paused)
 
-    def _keep(self, name: str) -> None:
+    def _keep(self, name: str, names: frozenset[str], *, paused: bool) -> bool:
+        if names == self._kept:
+            return True
         try:
-            state.write(self._file, json.dumps(sorted(self.names)).encode())
+            state.write(self._file, msgspec.json.encode(sorted(names)))
         except OSError as error:
-            log.get(camera=name).warning("the pause ends with this run", reason=error.strerror, hint="set server.state")
+            lost = "the pause ends with this run" if paused else "the pause is back at the next start"
+            log.get(camera=name).warning(lost, reason=error.strerror, hint="set server.state")
+            return False
+        self._kept = names
+        return True
 
 
-def _read(file: Path) -> set[str]:
+def _read(file: Path) -> Known:
     try:
-        return {str(name) for name in json.loads(state.read(file))}
-    except FileNotFoundError:
-        return set()
-    except (OSError, ValueError, TypeError) as error:
-        log.get().error("cannot read which cameras are paused: none is", file=str(file), reason=str(error))
-        return set()
+        return frozenset(msgspec.json.decode(state.read(file), type=list[str]))
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        log.get().error(
+            "cannot read which cameras are paused: all are",
+            file=str(file),
+            reason=str(error),
+            hint="POST /cameras/NAME/resume for each that may be open, or delete the file and restart",
+        )
+        return None

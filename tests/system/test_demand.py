@@ -280,6 +280,23 @@ def test_a_pause_outlives_reload_and_restart(camera: Camera, tmp_path: Path) -> 
         assert device_is_open(daemon)
 
 
+def test_a_damaged_file_opens_no_camera(camera: Camera, tmp_path: Path) -> None:
+    """Where it is not known which cameras are paused all are, until they are resumed one by one."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "paused.json").write_bytes(b"")
+    with steered(camera, tmp_path, state="paused") as (daemon, _):
+        (line,) = events(daemon, "cannot read which cameras are paused: all are")
+        assert (line["level"], line["hint"].split()[:2]) == ("error", ["POST", "/cameras/NAME/resume"])
+        assert not device_is_open(daemon)
+        assert fetch(daemon, "/snapshot", bearer(WALL)).status == 503
+        answer = post(daemon, "resume")
+        assert (answer.status, answer.json()["paused"], answer.json()["lasting"]) == (200, False, True)
+        assert answer.json()["state"] != "paused"
+        daemon.wait_state("live")
+    with steered(camera, tmp_path) as (daemon, _):
+        assert device_is_open(daemon)
+
+
 def test_a_pause_of_a_camera_on_demand(camera: Camera, tmp_path: Path) -> None:
     """An idle camera can be paused: who comes sees the card and does not open it; resumed, it is idle again."""
     with steered(camera, tmp_path, ON_DEMAND, state="idle") as (daemon, _):
