@@ -1,6 +1,7 @@
 """Which cameras are paused, kept on disk: a power cut must not open an eye that somebody closed."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -67,9 +68,11 @@ class Pauses:
 
 
 def _read(file: Path) -> Known:
+    if not os.access(file.parent, os.X_OK):  # one that we may not enter, or is not there, holds nothing of ours
+        return frozenset()
     try:
         return frozenset(msgspec.json.decode(state.read(file), type=list[str]))
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return frozenset()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         log.get().error(

@@ -900,7 +900,7 @@ def test_announced_silence(film: Film, logged: list[str]) -> None:
     scene.capture.start()
     assert hang.called.wait(PATIENCE)
     scene.capture.announce_silence()
-    assert scene.capture.status.state is State.LIVE
+    assert scene.lives == [True]
     scene.capture._stop._looked -= 10
     for _ in range(2):
         scene.capture.announce_silence()
