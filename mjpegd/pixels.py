@@ -53,7 +53,7 @@ Samples = NDArray[numpy.int16]
 _STEP = 61
 """Of so many bytes one is looked at; a prime, so that rows and colours are met in turn."""
 NOISE, FLICKER = 0.25, 8
-"""Mean and greatest difference, in levels, of two pictures that may be the same one encoded anew. Measured with H.264 at
+"""Mean and greatest difference, in levels, of two pictures that may be one, encoded twice. Measured with H.264 at
 4 Mbit/s: one picture encoded again and again, 0.14 to 0.16 and 6 to 7 after a few seconds; a still scene with noise of
 one level, 0.6 and 11 to 15. What moves in it differs by more, however small it is."""
 
