@@ -8,6 +8,7 @@ The delimiter is what the first line of the stream says, since parameters lie: `
 `----x`, `boundary=x` without any dashes, or the two have nothing in common (FFmpeg and GStreamer go by the line too).
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ _MAX_OPENING = 1024
 _DASHES = b"--"
 _EOI = b"\xff\xd9"
 """The last marker of a JPEG, T.81 B.1.1.3."""
-_DASH, _LF, _CR = b"-\n\r"
+_LF, _CR = b"\n\r"
+_RUN = re.compile(rb"-+")
 _HEADER = b"content-"
 
 
@@ -206,7 +208,7 @@ class PartParser:
         while (at := buffer.data.find(delimiter, at, buffer.end)) >= 0:
             if self._is_delimiter(at):
                 return at
-            at += 1
+            at = self._behind_dashes(at + 1)
         self._searched = len(buffer) - len(delimiter) + 1
         return -1
 
@@ -220,9 +222,12 @@ class PartParser:
     def _before_dashes(self, at: int) -> int:
         buffer = self._buffer
         least = max(buffer.start, at - MAX_BOUNDARY)
-        while at > least and buffer.data[at - 1] == _DASH:
-            at -= 1
-        return at
+        return least + len(bytes(buffer.view[least:at]).rstrip(b"-"))
+
+    def _behind_dashes(self, at: int) -> int:
+        """Past the rest of a run that is no delimiter: for a delimiter of dashes alone each of them begins another."""
+        run = _RUN.match(self._buffer.data, at, self._buffer.end) if self._delimiter == _DASHES else None
+        return run.end() if run is not None else at
 
     def _before_line_end(self, at: int) -> int:
         buffer = self._buffer

@@ -210,6 +210,17 @@ def test_rubbish_takes_no_memory() -> None:
     assert peak < 4 * SIZE
 
 
+@pytest.mark.parametrize("boundary", ["", "x"])
+def test_dashes_are_passed_over_at_once(boundary: str) -> None:
+    """A sender of nothing but dashes costs no more than another, also where dashes are all that is looked for."""
+    dashes = b"hello\nx" + b"-" * 200_000 + (boundary.encode() + b"-" * 300) * 1000
+    began = process_time()
+    found = parts([dashes, b"\n--x\r\n\r\n" + ONE + b"\n--x\r\n"], boundary)
+
+    assert process_time() - began < 0.5
+    assert found == [({}, ONE)]
+
+
 def test_a_large_part_in_small_pieces_is_searched_once() -> None:
     """The time for a part without a length grows with its size, not with the square of it."""
     piece = bytes(1400)
