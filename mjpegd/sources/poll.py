@@ -1,6 +1,8 @@
 """A network camera's single pictures, asked for again and again."""
 
+import math
 import threading
+from time import monotonic
 
 from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import SourceError, SourceStalled
@@ -12,6 +14,7 @@ from mjpegd.wire import via
 from mjpegd.wire.fields import Fields, media_type
 from mjpegd.wire.parts import MAX_PART
 
+NOTHING = memoryview(b"")
 PREFIX = "snapshot+"
 ACCEPT = {"Accept": "image/jpeg"}
 _NO_PICTURE = ("text/", "multipart/", "video/", "application/json", "application/xhtml+xml")
@@ -25,7 +28,10 @@ def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> "Poll
 
 
 class PollSource:
-    """A GET each `interval` seconds over a connection that is kept as long as the server likes."""
+    """A GET each `interval` seconds over a connection that is kept as long as the server likes.
+
+    Each may take `open_timeout` to connect, and `stale_after` to be answered.
+    """
 
     def __init__(self, session: Session, answer: Answer, camera: CameraConfig, stop: threading.Event) -> None:
         relays = via.parse(answer.head.fields.get("via", ""))
@@ -33,40 +39,47 @@ class PollSource:
         self._session, self._target = session, answer.target
         self._first: Answer | None = answer
         self._conditions: dict[str, str] = {}
+        self._etag, self._length = "", 0
         self._sequence = marks.Sequence()
+        self._numbered = False
         self._pace = Pace(camera.interval, stop)
-        self._patience = max(camera.stale_after, 2 * camera.interval + 1)
+        self._patience = session.patience = camera.stale_after
 
     def read(self, *, pixels: bool = True) -> Grab | None:
-        """The next picture that is not the last one again, in memory that the next `read` uses again."""
-        while not self._pace.stopped():
-            try:
-                grab = self._session.loop.run(self._poll(), self._patience)
-            except TimeoutError:
-                raise SourceStalled(f"no answer for {self._patience:g} s") from None
-            if grab is not None:
-                return grab
-        return None
+        """The next picture, in memory that the next `read` uses again; one without data if it is the last one."""
+        if self._pace.stopped():
+            return None
+        try:
+            return self._session.loop.run(self._poll(), math.inf)
+        except TimeoutError:
+            raise SourceStalled(f"no answer for {self._patience:g} s") from None
 
     def close(self) -> None:
         """Close the connection. A second call does nothing."""
         self._session.close()
 
     async def _poll(self) -> Grab | None:
-        """One picture; None if it is the last one again."""
         answer, self._first = self._first, None
         if answer is None:
             answer = await self._session.get(self._target, ACCEPT | self._conditions, keep=True)
+        self._target = answer.target
         if answer.head.status == 304:
-            return None
+            return self._same()
         fields = answer.head.fields
         _require_picture(fields)
-        body = await answer.connection.body(MAX_PART)
-        self._target, self._conditions = answer.target, _conditions(fields)
-        if self._sequence.step(fields) is None:
-            return None
+        body = await answer.connection.body(MAX_PART, self._patience)
+        self._conditions, self._numbered = _conditions(fields), marks.numbered(fields)
+        before, self._etag, self._length = (self._etag, self._length), fields.get("etag", ""), len(body)
+        again = self._etag != "" and (self._etag, self._length) == before  # of one ETag for ever lengths tell
+        if self._sequence.step(fields) is None or again:
+            return self._same()
         captured = marks.captured(fields)
-        return Grab(body, JPEG, marks.taken(captured), captured=captured, missing=marks.missing(fields))
+        taken = marks.taken(captured, monotonic())
+        return Grab(body, JPEG, taken, captured=captured, missing=marks.missing(fields))
+
+    def _same(self) -> Grab | None:
+        """The last picture again: only a sign of life of a server of our kind, which tells a frozen camera itself."""
+        return None if self._numbered else Grab(NOTHING, JPEG, monotonic())
 
 
 def _require_picture(fields: Fields) -> None:

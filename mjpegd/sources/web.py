@@ -18,7 +18,10 @@ Reader = Callable[[Session, Answer, CameraConfig, threading.Event], Source]
 
 
 def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> Source:
-    """Ask once, and read what is there in its own way; what is no picture is left to FFmpeg."""
+    """Ask once, and read what is there in its own way; what is no picture is left to FFmpeg.
+
+    To FFmpeg a token cannot be given: it would ask without, and be refused for a reason that nobody understands.
+    """
     session = Session(spec, camera, stop)
     answer = session.open(ACCEPT)
     kind, _ = media_type(answer.head.fields.get("content-type", ""))
@@ -30,6 +33,8 @@ def open_source(spec: str, camera: CameraConfig, stop: threading.Event) -> Sourc
         session.close()
         raise
     session.close()
+    if camera.token:
+        raise SourceError(f"answers {kind or 'something'}, which is left to FFmpeg, and FFmpeg cannot be given a token")
     from mjpegd.sources import ffmpeg
 
     return ffmpeg.open_source(spec, camera, stop)

@@ -69,7 +69,7 @@ class Authorization(Protocol):
     """A way to log in, chosen; one field for each request."""
 
     def field(self, method: str, target: str) -> str:
-        """The value of Authorization for a request of this method and target (RFC 9112 3.2)."""
+        """The value of Authorization for a request of this method and target (RFC 9112 3.2), to be sent as Latin-1."""
 
 
 class Bearer:
@@ -80,7 +80,7 @@ class Bearer:
 
     def field(self, method: str, target: str) -> str:
         """The same for every request."""
-        return f"Bearer {self._token}"
+        return f"Bearer {_wire(self._token)}"
 
 
 class Basic:
@@ -95,12 +95,15 @@ class Basic:
 
 
 class Digest:
-    """A proof that we know the password, for one nonce; counted, so that none is used twice."""
+    """A proof that we know the password, for one nonce; counted, so that none is used twice.
+
+    What the server gave goes back byte for byte, whatever it is: as Latin-1 here, as it was read.
+    """
 
     def __init__(self, challenge: Challenge, user: str, password: str, cnonce: str = "") -> None:
         given = challenge.parameters
         self._algorithm = given.get("algorithm", "MD5").upper()
-        self._given, self._user, self._password = given, user, password
+        self._given, self._user, self._password = given, _wire(user), _wire(password)
         self._cnonce = cnonce or secrets.token_hex(16)
         self._count = 0
 
@@ -132,7 +135,12 @@ class Digest:
         return secret
 
     def _hash(self, text: str) -> str:
-        return hashlib.new(ALGORITHMS[self._algorithm], text.encode(), usedforsecurity=False).hexdigest()
+        return hashlib.new(ALGORITHMS[self._algorithm], text.encode("latin-1"), usedforsecurity=False).hexdigest()
+
+
+def _wire(text: str) -> str:
+    """Its UTF-8 (RFC 7616 4), each byte as the character that a field has for it."""
+    return text.encode().decode("latin-1")
 
 
 def _quote(text: str) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -43,7 +44,7 @@ class Visit:
                 raise ConnectionResetError
             self._pending += data
         head, _, self._pending = self._pending.partition(b"\r\n\r\n")
-        line, *fields = head.decode().split("\r\n")
+        line, *fields = head.decode("latin-1").split("\r\n")
         pairs = (field.split(": ", 1) for field in fields)
         request = Request(line, {name.lower(): value for name, value in pairs})
         self._requests.append(request)
@@ -61,12 +62,15 @@ class Visit:
 
 
 class Site:
-    """Serves every connection with `serve`, over TLS with a certificate. `requests` has what was asked."""
+    """Serves every connection with `serve`, over TLS with a certificate. `requests` has what was asked.
 
-    def __init__(self, serve: Callable[[Visit], None], pair: Pair | None = None) -> None:
+    `slow` is how many seconds it takes until it shows its certificate.
+    """
+
+    def __init__(self, serve: Callable[[Visit], None], pair: Pair | None = None, slow: float = 0) -> None:
         self.requests: list[Request] = []
         self.connections = 0
-        self._serve = serve
+        self._serve, self._slow = serve, slow
         self._context: ssl.SSLContext | None = None
         if pair is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -114,6 +118,7 @@ class Site:
         connection = plain
         try:
             if self._context is not None:
+                time.sleep(self._slow)
                 connection = self._context.wrap_socket(plain, server_side=True)
             self._serve(Visit(connection, self.requests))
         except OSError:

@@ -15,13 +15,15 @@ from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import SourceError
 from mjpegd.sources import ffmpeg
 from mjpegd.sources.base import Grab, Source
+from mjpegd.sources.client.connection import Connection, trust
+from mjpegd.sources.client.loop import PrivateLoop
 from mjpegd.sources.client.target import Login, Target, parse
 from mjpegd.sources.poll import PollSource
 from mjpegd.sources.relay import RelaySource
 from mjpegd.wire.authorization import Digest, challenges
 from tests.certificates import Pair
 from tests.daemon import free_port
-from tests.sources.site import ONE, Request, Site, Visit, answer, answers, part, stream
+from tests.sources.site import ONE, STREAM, Request, Site, Visit, answer, answers, part, stream
 
 TOKEN = "secret"  # noqa: S105
 DIGEST = 'Digest realm="cam", nonce="{nonce}", qop="auth", algorithm=SHA-256, stale={stale}'
@@ -97,6 +99,15 @@ def test_video_is_left_to_ffmpeg(kind: str, monkeypatch: pytest.MonkeyPatch) -> 
         assert opened == [site.url]
 
 
+def test_video_behind_a_token_cannot_be_had() -> None:
+    """FFmpeg takes no token: that is told, rather than asked for without it."""
+    with Site(answers(answer("200 OK", kind="video/mp4"))) as site:
+        assert refusal(site.url, token=TOKEN) == (
+            "answers video/mp4, which is left to FFmpeg, and FFmpeg cannot be given a token"
+        )
+        assert len(site.requests) == 1
+
+
 def test_a_request() -> None:
     """The request names host and client, says what is wanted, and holds no login."""
     with Site(stream(part(ONE))) as site:
@@ -156,6 +167,29 @@ def test_a_password_by_digest() -> None:
     assert "authorization" not in first.fields
     assert 'username="me"' in second.fields["authorization"]
     assert 'uri="/a?b=c"' in second.fields["authorization"]
+
+
+@pytest.mark.parametrize("realm", ["K\u00fcche".encode(), b"K\xfcche"])
+def test_a_realm_goes_back_as_it_came(realm: bytes) -> None:
+    """What is no ASCII in a realm comes back byte for byte, whatever it was encoded in; the user's name is UTF-8."""
+
+    def serve(visit: Visit) -> None:
+        field = visit.request().fields.get("authorization", "").encode("latin-1")
+        if b'realm="%b"' % realm in field and 'username="m\u00fc"'.encode() in field:
+            visit.send(STREAM, part(ONE))
+            visit.wait_for_leave()
+        visit.send(b'HTTP/1.1 401 No\r\nWWW-Authenticate: Digest nonce=n, realm="%b"\r\n\r\n' % realm)
+
+    with Site(serve) as site:
+        assert picture(site.with_login("m%C3%BC:secret")) == ONE
+
+
+def test_a_connection_that_takes_too_long(silent: str) -> None:
+    """A connection is given up in time, a handshake that does not end included."""
+    loop, target = PrivateLoop(threading.Event()), parse(silent.replace("http", "https", 1))[0]
+    with pytest.raises(SourceError, match=r"does not answer within 0\.1 s"):
+        loop.run(Connection.open(target, trust(verify=False), 0.1), 5)
+    loop.close()
 
 
 def test_a_password_by_basic() -> None:

@@ -1,10 +1,13 @@
 """Answers to 401, against the examples of the RFCs."""
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mjpegd.wire.authorization import Basic, Bearer, Challenge, Digest, challenges, choose
+from mjpegd.wire.fields import Fields
 
 RFC_7616 = (
     'Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm={algorithm}, '
@@ -102,6 +105,20 @@ def test_odd_characters_are_quoted() -> None:
     assert answer('Digest realm="a\\"b", nonce="n"', 'u"\\x', "p", "c")["username"] == 'u"\\x'
 
 
+@pytest.mark.parametrize("realm", ["K\u00fcche".encode(), b"K\xfcche"])
+def test_a_realm_is_what_it_is_byte_for_byte(realm: bytes) -> None:
+    """The proof is made of the realm's own bytes, whatever they mean, and of user and password in UTF-8."""
+    fields = Fields()
+    fields.add(b'WWW-Authenticate: Digest realm="' + realm + b'", nonce="n"')
+    given = answer(fields["www-authenticate"], "m\u00fc", "\u20ac", "c", "/")
+    secret = hashlib.md5("m\u00fc:".encode() + realm + ":\u20ac".encode(), usedforsecurity=False).hexdigest()
+    request = hashlib.md5(b"GET:/", usedforsecurity=False).hexdigest()
+
+    assert given["realm"].encode("latin-1") == realm
+    assert given["username"].encode("latin-1") == "m\u00fc".encode()
+    assert given["response"] == hashlib.md5(f"{secret}:n:{request}".encode(), usedforsecurity=False).hexdigest()
+
+
 def test_basic() -> None:
     """Section 2 of RFC 7617, and its second example: UTF-8."""
     assert Basic(Challenge("basic", {}), "Aladdin", "open sesame").field("GET", "/") == (
@@ -113,6 +130,7 @@ def test_basic() -> None:
 def test_bearer() -> None:
     """A token goes as it is."""
     assert Bearer("abc.def").field("GET", "/") == "Bearer abc.def"
+    assert Bearer("\u20ac").field("GET", "/").encode("latin-1") == "Bearer \u20ac".encode()
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,16 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
 
     @classmethod
-    async def open(cls, target: Target, context: ssl.SSLContext | None) -> "Connection":
-        """Connect to the first of the host's addresses that answers; `SourceError` says why none does."""
+    async def open(cls, target: Target, context: ssl.SSLContext | None, patience: float) -> "Connection":
+        """Connect to the first of the host's addresses that answers; `SourceError` says why none does in time."""
+        try:
+            async with asyncio.timeout(patience):
+                return await cls._open(target, context)
+        except TimeoutError:
+            raise SourceError(f"does not answer within {patience:g} s") from None
+
+    @classmethod
+    async def _open(cls, target: Target, context: ssl.SSLContext | None) -> "Connection":
         name = target.host.partition("%")[0] if context else None
         stagger = None if target.is_literal else STAGGER  # which loses a socket if it is cancelled at the wrong moment
         try:
@@ -72,17 +80,18 @@ class Connection(asyncio.BufferedProtocol):
         framing = self.buffer.framing
         return self._kept and framing.done and not (framing.surplus or self.ended)
 
-    async def ask(self, request: bytes, *, keep: bool) -> Head:
+    async def ask(self, request: bytes, *, keep: bool, patience: float | None = None) -> Head:
         """Send a request and wait for the head of its response; the body is what the buffer holds from then on.
 
-        `keep` is whether the request asks to leave the connection open.
+        `keep` is whether the request asks to leave the connection open. `TimeoutError` after `patience` seconds.
         """
         assert self._transport is not None
         self.buffer.clear()
         self._transport.write(request)
         parser = ResponseParser(self.buffer)
-        while (head := parser.next_head()) is None:
-            await self.more()
+        async with asyncio.timeout(patience):
+            while (head := parser.next_head()) is None:
+                await self.more()
         self.buffer.unwrap(head.framing())
         self._kept = keep and head.keep_alive
         return head
@@ -98,15 +107,19 @@ class Connection(asyncio.BufferedProtocol):
             raise SourceError(ENDED)
         self.fresh = False
 
-    async def body(self, limit: int) -> memoryview:
-        """The whole body; `SourceError` for one of more than `limit` bytes. It stays until the next request."""
+    async def body(self, limit: int, patience: float) -> memoryview:
+        """The whole body; it stays until the next request.
+
+        `SourceError` for one of more than `limit` bytes, `TimeoutError` after `patience` seconds.
+        """
         buffer = self.buffer
-        while not buffer.framing.done and len(buffer) <= limit:
-            try:
-                await self.more()
-            except SourceError:
-                if not buffer.framing.done:  # it is where the connection's end is the body's
-                    raise
+        async with asyncio.timeout(patience):
+            while not buffer.framing.done and len(buffer) <= limit:
+                try:
+                    await self.more()
+                except SourceError:
+                    if not buffer.framing.done:  # it is where the connection's end is the body's
+                        raise
         if len(buffer) > limit:
             raise SourceError(f"sends more than {limit} bytes")
         return buffer.view[buffer.start : buffer.end]

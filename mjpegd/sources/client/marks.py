@@ -9,6 +9,8 @@ from time import monotonic, time
 
 OLDEST, NEWEST = 60.0, 1.0
 """Seconds by which a moment of capture may lie back or ahead: beyond that, the two clocks do not agree."""
+TRAVELLED = 1.0
+"""Seconds that a picture may have been on its way; older by its own word, and the clocks only seem to agree."""
 STATES = frozenset({"starting", "stale", "frozen", "lost", "paused", "idle"})
 """What a camera may be that has no picture."""
 _MAX_ID = 18
@@ -24,15 +26,26 @@ def captured(fields: Mapping[str, str]) -> float | None:
     return moment if -OLDEST <= moment - time() <= NEWEST else None
 
 
-def taken(moment: float | None) -> float:
-    """The same in monotonic seconds of this machine; now if it is not known."""
-    return monotonic() - (max(0.0, time() - moment) if moment is not None else 0.0)
+def taken(moment: float | None, arrived: float) -> float:
+    """The same in monotonic seconds of this machine; that of its arrival where it is not known, or not to be so.
+
+    What is measured here must not hang on a clock elsewhere that is some seconds behind.
+    """
+    if moment is None:
+        return arrived
+    age = time() - moment
+    return monotonic() - age if 0 <= age <= TRAVELLED else arrived
 
 
 def missing(fields: Mapping[str, str]) -> str:
     """The state of a camera that has no picture, so that this is a card; empty for a picture."""
     state = fields.get("x-source-state", "").lower()
     return state if state in STATES or not state else "lost"
+
+
+def numbered(fields: Mapping[str, str]) -> bool:
+    """Whether a server of our kind sent it: it says itself when its camera is stale or frozen."""
+    return "x-frame-id" in fields
 
 
 class Sequence:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from http import HTTPStatus
 from ssl import SSLContext
@@ -19,7 +19,8 @@ from mjpegd.wire.response import Head
 MAX_REDIRECTS = 5
 _MAX_TRIES = 3
 """Requests until a 401 is final: one that learns the challenge, one with an old nonce, one with a new one."""
-_MOVED = frozenset({301, 302, 303, 307, 308})
+_MOVED_FOR_GOOD = frozenset({301, 308})
+_MOVED = _MOVED_FOR_GOOD | {302, 303, 307}
 _GOOD = frozenset({200, 304})
 _WORDS = {
     403: "answers 403: it does not allow this",
@@ -30,7 +31,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response whose body has not been read yet, and the target that gave it after all redirects."""
+    """A response whose body has not been read yet, and the target to ask next time: where it has moved for good."""
 
     head: Head
     target: Target
@@ -43,6 +44,8 @@ class Session:
     def __init__(self, url: str, camera: CameraConfig, stop: threading.Event) -> None:
         self.home, login = parse(url)
         self._camera = camera
+        self.patience: float | None = None
+        """Seconds that a server which was connected to may take to answer; None leaves that to `loop.run`."""
         self._keyring = Keyring(self.home, login, camera.token)
         self._connection: Connection | None = None
         self.loop = PrivateLoop(stop)
@@ -66,12 +69,16 @@ class Session:
 
         The status is 200, or 304 if `fields` ask for it; `SourceError` says in words what else there is.
         """
+        lasting = target
         for _ in range(MAX_REDIRECTS + 1):
             answer = await self._log_in(target, fields, keep=keep)
             location = answer.head.fields.get("location")
             if answer.head.status not in _MOVED or location is None:
-                return _accept(answer)
-            target = target.follow(location)
+                return replace(_accept(answer), target=lasting)
+            moved = target.follow(location)
+            if target == lasting and answer.head.status in _MOVED_FOR_GOOD:
+                lasting = moved
+            target = moved
         raise SourceError(f"redirects more than {MAX_REDIRECTS} times")
 
     def close(self) -> None:
@@ -104,13 +111,14 @@ class Session:
         return await self._send(await self._connect(target), target, fields, keep=keep)
 
     async def _send(self, connection: Connection, target: Target, fields: Mapping[str, str], *, keep: bool) -> Answer:
-        head = await connection.ask(self._request(target, fields, keep=keep), keep=keep)
+        head = await connection.ask(self._request(target, fields, keep=keep), keep=keep, patience=self.patience)
         return Answer(head, target, connection)
 
     async def _connect(self, target: Target) -> Connection:
         if self._connection is not None:
             self._connection.abort()
-        self._connection = await Connection.open(target, self._trust if target.scheme == "https" else None)
+        trusted = self._trust if target.scheme == "https" else None
+        self._connection = await Connection.open(target, trusted, self._camera.open_timeout)
         return self._connection
 
     def _request(self, target: Target, fields: Mapping[str, str], *, keep: bool) -> bytes:
@@ -124,7 +132,7 @@ class Session:
         if authorization is not None:
             all_fields["Authorization"] = authorization
         lines = [f"GET {target.path} HTTP/1.1", *(f"{name}: {value}" for name, value in all_fields.items()), "", ""]
-        return "\r\n".join(lines).encode()
+        return "\r\n".join(lines).encode("latin-1")
 
 
 def _accept(answer: Answer) -> Answer:
