@@ -1,17 +1,13 @@
 """Looking at sources without serving them: what cameras there are, what one gives, one picture of it."""
 
-import http.client
+import math
 import os
 import threading
-import urllib.error
-import urllib.request
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from msgspec import structs
 
@@ -21,15 +17,15 @@ from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import BrokenPicture, SourceError
 from mjpegd.masking import mask
 from mjpegd.sources import devices
-from mjpegd.sources.base import Granted, Source
+from mjpegd.sources.base import Grab, Granted, Source
 
 if TYPE_CHECKING:
     from linuxpy.video.device import FrameType
 
 TRIAL_SECONDS = 1.0
 """How long pictures are read to measure their rate."""
-LARGEST_PICTURE = 64 * 1024 * 1024
-"""Bytes of a picture fetched over HTTP that we are ready to hold."""
+PASSING = frozenset({"starting", "idle"})
+"""What another mjpegd's camera is for a moment: it is opened because we look at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,67 +50,101 @@ class Trial:
 
 
 def trial(config: CameraConfig, seconds: float = TRIAL_SECONDS) -> Trial:
-    """Open a source, read it for `seconds` and close it; `SourceError` if it gives no good picture."""
-    with closing(sources.open_source(config.source, config, threading.Event())) as source:
-        return _read(source, config, seconds)
+    """Open a source, read it for `seconds` and close it; `SourceError` if it gives no good picture in time."""
+    deadline = _Deadline()
+    with closing(sources.open_source(config.source, config, deadline)) as source:
+        return _read(source, config, seconds, deadline)
 
 
-def _read(source: Source, config: CameraConfig, seconds: float) -> Trial:
-    began, first, good, broken = monotonic(), 0.0, 0, 0
-    picture = None
-    while picture is None or monotonic() - first < seconds:
+class _Deadline(threading.Event):
+    """What a source is stopped by: set once its time is over, and that is never unless it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._until = math.inf
+
+    def put_off(self, seconds: float) -> None:
+        """Be set in so many seconds."""
+        self._until = monotonic() + seconds
+
+    def is_set(self) -> bool:
+        """Whether its time is over."""
+        return monotonic() >= self._until
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end of its time."""
+        left = max(0.0, self._until - monotonic())
+        super().wait(min(left, threading.TIMEOUT_MAX if timeout is None else timeout))
+        return self.is_set()
+
+
+def _read(source: Source, config: CameraConfig, seconds: float, deadline: _Deadline) -> Trial:
+    """Until the first picture there is as much time as a camera behind the source needs to start; `seconds` then."""
+    patience = config.open_timeout + config.stale_after
+    deadline.put_off(patience)
+    reading = _Reading(config, monotonic())
+    while not deadline.is_set():
+        if reading.took(source) and reading.good == 1:
+            deadline.put_off(seconds)
+    return reading.result(source.granted, f"no picture within {patience:g} s")
+
+
+class _Reading:
+    """What came of a source."""
+
+    def __init__(self, config: CameraConfig, began: float) -> None:
+        self.good = 0
+        self._config, self._began = config, began
+        self._first = self._last = 0.0
+        self._broken = 0
+        self._picture: jpeg.Picture | None = None
+        self._trouble = ""
+
+    def took(self, source: Source) -> bool:
+        """Read once; whether that gave a good picture."""
         try:
             grab = source.read()
-            assert grab is not None, "nobody sets `stop` here"
-            picture = to_picture(grab, config)
-            data = b"".join(picture.pieces)
+            if grab is None or not grab.data or self._is_card(grab):
+                return False
+            picture = to_picture(grab, self._config)
+            self._picture = replace(picture, pieces=(b"".join(picture.pieces),))  # the source uses its memory again
         except BrokenPicture as error:
-            broken += 1
-            if picture is None and monotonic() - began > max(seconds, config.stale_after):
-                raise SourceError(f"only broken pictures: {error}") from None
-            continue
-        good += 1
-        last = monotonic()
-        first = first or last
-    fps = (good - 1) / (last - first) if last > first else 0.0
-    return Trial(source.granted, data, picture.width, picture.height, fps, broken)
+            self._note_broken(error)
+            return False
+        self.good += 1
+        self._last = monotonic()
+        self._first = self._first or self._last
+        return True
+
+    def result(self, granted: Granted, trouble: str) -> Trial:
+        """All of it; `SourceError` in these words, or better ones, where there was no picture."""
+        picture = self._picture
+        if picture is None:
+            raise SourceError(self._trouble or trouble)
+        spent = self._last - self._first
+        fps = (self.good - 1) / spent if spent > 0 else 0.0
+        return Trial(granted, b"".join(picture.pieces), picture.width, picture.height, fps, self._broken)
+
+    def _is_card(self, grab: Grab) -> bool:
+        """Whether this is no picture, and there may be one soon; `SourceError` if there will be none."""
+        if not grab.missing:
+            return False
+        self._trouble = f"its camera is {grab.missing}: what it shows is a card"
+        if grab.missing not in PASSING:
+            raise SourceError(self._trouble)
+        return True
+
+    def _note_broken(self, error: BrokenPicture) -> None:
+        self._broken += 1
+        self._trouble = f"only broken pictures: {error}"
+        if self._picture is None and monotonic() - self._began > self._config.stale_after:
+            raise SourceError(self._trouble) from None
 
 
 def picture(source: str, cameras: Mapping[str, CameraConfig], timeout: float) -> bytes:
     """One JPEG of a configured camera, of an HTTP address that answers with one, or of any source."""
-    if source.startswith(("http://", "https://")) and (fetched := _fetch(source, timeout)):
-        return fetched
     config = cameras.get(source) or CameraConfig(source=source)
     return trial(structs.replace(config, open_timeout=timeout, stale_after=timeout), seconds=0.0).picture
-
-
-def _fetch(url: str, timeout: float) -> bytes | None:
-    """The picture at an address; None if something other than a picture is there, such as a stream."""
-    try:
-        with urllib.request.urlopen(_request(url), timeout=timeout) as answer:  # noqa: S310  (http and https only)
-            if answer.headers.get_content_type() != "image/jpeg":
-                return None
-            data: bytes = answer.read(LARGEST_PICTURE + 1)
-    except urllib.error.HTTPError as error:
-        raise SourceError(f"answers {error.code} {error.reason}") from None
-    except (OSError, http.client.HTTPException) as error:
-        raise SourceError(f"cannot be read: {getattr(error, 'reason', None) or error}") from None
-    if len(data) > LARGEST_PICTURE:
-        raise SourceError(f"sends more than {LARGEST_PICTURE} bytes")
-    try:
-        return b"".join(jpeg.examine(memoryview(data)).pieces)
-    except BrokenPicture as error:
-        raise SourceError(f"sends a broken picture: {error}") from None
-
-
-def _request(url: str) -> urllib.request.Request:
-    """A request whose user and password, if the address has some, travel in a header (RFC 7617)."""
-    parts = urlsplit(url)
-    userinfo, at, host = parts.netloc.rpartition("@")
-    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)))  # noqa: S310  (http and https only)
-    if at:
-        request.add_header("Authorization", f"Basic {b64encode(unquote(userinfo).encode()).decode()}")
-    return request
 
 
 @dataclass(frozen=True, slots=True)
