@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, free_port, join, pattern, wait_for
+from tests.daemon import SECONDS, Daemon, free_port, join, pattern, wait_for
 from tests.faulty import FaultyProxy
 from tests.peers import Proxy, haproxy, nginx
 from tests.system.client import Client, fetch, read_through, wait_viewers
@@ -82,6 +82,7 @@ def during(seconds: float, *daemons: Daemon) -> Iterator[Daemon]:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         yield from daemons
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -134,6 +135,36 @@ def test_the_card_of_an_origin_is_no_picture(tmp_path: Path) -> None:
             assert fetch(each, "/health/cam").status == 503
         assert {each.camera()["state"] for each in during(2 * QUICK["stale_after"], one, two)} == {"lost"}
         assert [each.camera()["restarts"] for each in (one, two)] == [0, 0]
+
+
+def test_a_relay_of_a_moving_picture_knows_soon_that_the_way_is_broken(origin: Daemon) -> None:
+    """Pictures that came fast and do not come any more are missed within `stale_after` and a second."""
+    with FaultyProxy(origin.port) as proxy, Daemon(remote(f"http://127.0.0.1:{proxy.port}/stream")) as one:
+        one.wait_state("live")
+        list(during(0.5, one))
+        proxy.stall()
+        began = time.monotonic()
+        one.wait_state("stale")
+        assert time.monotonic() - began < QUICK["stale_after"] + SECONDS
+
+
+def test_a_relay_of_a_slow_camera_is_live() -> None:
+    """An origin that has a picture only now and then says itself when its camera is stale: a relay waits for it."""
+    with Daemon(pattern(fps=0.4)) as origin, relay(origin) as one:
+        one.wait_state("live")
+        assert {each.camera()["state"] for each in during(8, one)} == {"live"}
+        assert one.camera()["restarts"] == 0
+
+
+def test_a_relay_on_demand_leaves_when_nobody_looks(tmp_path: Path) -> None:
+    """An origin that has nothing but a card is left too, once nobody looks at the relay any more."""
+    with Daemon(remote(str(tmp_path / "missing.avi"))) as origin:
+        origin.wait_state("lost")
+        with relay(origin, on_demand="true", linger=0.5) as one:
+            one.wait_state("idle")
+            assert fetch(one, "/snapshot").status == 503
+            wait_for(lambda: one.camera()["state"] == "idle", 10, "the relay to let go")
+            wait_viewers(origin, 0)
 
 
 def test_a_camera_that_relays_itself_is_refused() -> None:
