@@ -74,23 +74,23 @@ class RelaySource:
             await self._connection.more()
 
     def _take_parts(self) -> bool:
-        """Look at every whole part there is; whether there was one."""
-        heard = self._connection.fresh = False
+        """Look at every whole part there is; whether there was a sign of life."""
+        alive = self._connection.fresh = False
         while (part := self._parts.next_part()) is not None:
-            heard = True
-            self._judge(part)
-        return heard
+            alive |= self._judge(part)
+        return alive
 
-    def _judge(self, part: Part) -> None:
-        """A sign of life is any part; a picture is what is not empty, no text, and not the last one again."""
+    def _judge(self, part: Part) -> bool:
+        """A sign of life is what is neither empty nor text, and a new picture what is not the last one again."""
+        if not part.body or part.fields.get("content-type", "").lower().startswith("text/"):
+            return False
         now = monotonic()
         self._patience.note(part.fields, now)
-        if not part.body or part.fields.get("content-type", "").lower().startswith("text/"):
-            return
         lost = self._sequence.step(part.fields)
         if lost is not None:
             self._skipped += lost + (self._newest is not None)
             self._newest, self._arrived = part, now
+        return True
 
     def _grab(self, part: Part) -> Grab:
         skipped, self._skipped = self._skipped, 0
