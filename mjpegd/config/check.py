@@ -78,7 +78,7 @@ def _ffmpeg_options(config: Config) -> Iterator[Problem]:
     for name, camera in config.camera.items():
         for option in camera.ffmpeg_options:
             if not _OPTION.fullmatch(option):
-                yield ("camera", name, "ffmpeg_options"), f"must be KEY=VALUE without ; and |, not {option!r}"
+                yield ("camera", name, "ffmpeg_options"), "must be KEY=VALUE each, without ; and |"
 
 
 def _tokens(config: Config) -> Iterator[Problem]:

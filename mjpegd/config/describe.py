@@ -128,6 +128,6 @@ def _table(title: str, struct: msgspec.Struct) -> str:
 
 
 def _shown(key: Key, value: Any) -> Any:
-    if key.secret:
-        return MASK if value else ""
+    if key.secret and value:
+        return MASK
     return mask(value) if isinstance(value, str) else value

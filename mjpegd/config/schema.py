@@ -189,7 +189,11 @@ class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
         bool, Meta(description="Open quickly, decode in one thread; false for what one core cannot decode.")
     ] = True
     ffmpeg_options: Annotated[
-        Texts, Meta(description='Further options for FFmpeg\'s input, as ["user_agent=mjpegd", "max_delay=500000"].')
+        Texts,
+        Meta(
+            description='Further options for FFmpeg\'s input, as ["user_agent=mjpegd", "max_delay=500000"].',
+            extra={"secret": True},  # `headers=Authorization: ...` is one of them
+        ),
     ] = ()
     hwaccel: Annotated[
         Literal["none", "auto", "vaapi", "mfx", "drm"],

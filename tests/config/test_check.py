@@ -375,3 +375,32 @@ def test_a_secret_that_is_no_text() -> None:
     (problem,) = problems(environment={"MJPEGD_KEY__WALL__SECRET": "\udcff" * 8})
 
     assert problem.startswith("MJPEGD_KEY__WALL__SECRET: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "good"),
+    [
+        ("user_agent=mjpegd", True),
+        ("max_delay=", True),
+        ("rtsp_transport", False),
+        ("a=b;c", False),
+        ("a=b|c=d", False),
+    ],
+)
+def test_ffmpeg_options(option: str, good: bool) -> None:  # noqa: FBT001  (a row)
+    """Each of FFmpeg's options is KEY=VALUE, and cannot smuggle in another; what it holds is not repeated."""
+    said = problems(f"camera.cam.ffmpeg_options={option}")
+    expected = "--set camera.cam.ffmpeg_options: camera.cam.ffmpeg_options must be KEY=VALUE each, without ; and |"
+
+    assert said == ([] if good else [expected])
+
+
+@pytest.mark.parametrize(
+    ("token", "good"), [("a-token.of_one/word=", True), ("two words", False), ("zweifach-ü", False)]
+)
+def test_tokens(token: str, good: bool) -> None:  # noqa: FBT001  (a row)
+    """A token is one that a header can carry, and is not repeated where it is none."""
+    said = problems(f"camera.cam.token={token}")
+
+    assert (said == []) is good
+    assert token not in "".join(said)
