@@ -208,8 +208,9 @@ class Camera:
             return None
 
     def _recently(self) -> float:
-        """The moment (monotonic seconds) before which no picture is new: while nobody looks, few are made."""
-        fps = self.capture.rate.per_second()
+        """The moment (monotonic seconds) before which no picture is new: of pixels few are made while nobody looks."""
+        is_encoded = self.capture.encode_time.percentile(0.5) is not None
+        fps = self.capture.rate.per_second() if is_encoded and not self.demand.now else 0.0
         return monotonic() - RECENT / fps if fps else 0.0
 
 

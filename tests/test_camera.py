@@ -15,7 +15,7 @@ from mjpegd.demand import Demand
 from mjpegd.rendition import Look
 from mjpegd.ring import Ring
 from mjpegd.sources.base import Granted
-from mjpegd.timing import Rate
+from mjpegd.timing import Rate, Timing
 from tests.daemon import SECONDS
 from tests.pictures import frame
 
@@ -40,6 +40,7 @@ class Standin:
     granted: Granted | None = None
     asked: list[str] = field(default_factory=list)
     rate: Rate = field(default_factory=Rate)
+    encode_time: Timing = field(default_factory=Timing)
     status: Status = field(default_factory=lambda: Status(State.LIVE, time()))
 
     def start(self) -> None:

@@ -139,7 +139,7 @@ def forever(piece: bytes) -> Callable[[Visit], None]:
 
 @pytest.mark.parametrize(
     ("piece", "reason"),
-    [(card("starting", "X-Frame-Repeat: 1"), "its camera is starting"), (part(b""), r"no picture within 0\.6 s")],
+    [(card("starting", "X-Frame-Repeat: 1"), "its camera is starting"), (card("starting"), "its camera is starting")],
 )
 def test_heartbeats_alone_are_no_picture(piece: bytes, reason: str) -> None:
     """A stream that goes on without a picture is left after a while."""
