@@ -38,7 +38,8 @@ class Pace:
         """Whether the frame of that moment (monotonic seconds) is one of them. A quarter of a gap early is on time."""
         if taken < self._due - self._gap / 4:
             return False
-        late = taken - self._due > self._gap  # the first of all, or behind a pause: count from here
+        # The first of all, or behind a pause: count from here. With the quarter above that is a whole gap, no more.
+        late = taken - self._due > self._gap * 3 / 4
         self._due = (taken if late else self._due) + self._gap
         return True
 

@@ -9,6 +9,7 @@ from mjpegd import probe
 from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import SourceError
 from mjpegd.sources import poll
+from mjpegd.sources.base import Granted
 from tests.pictures import jpeg
 from tests.sources.site import Request, Site, Visit, answer, answers, part, stream
 
@@ -139,12 +140,29 @@ def forever(piece: bytes) -> Callable[[Visit], None]:
 
 @pytest.mark.parametrize(
     ("piece", "reason"),
-    [(card("starting", "X-Frame-Repeat: 1"), "its camera is starting"), (card("starting"), "its camera is starting")],
+    [(card("starting", "X-Frame-Repeat: 1"), "its camera is starting"), (part(b""), r"no frames for 0\.3 s")],
 )
 def test_heartbeats_alone_are_no_picture(piece: bytes, reason: str) -> None:
     """A stream that goes on without a picture is left after a while."""
     with Site(forever(piece)) as site, pytest.raises(SourceError, match=reason):
         trial(site.url, patience=0.6)
+
+
+def test_signs_of_life_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that is there and gives nothing is left when its time is over."""
+
+    class Idle:
+        granted = Granted(0, 0, 0, "JPEG", "network")
+
+        def read(self, *, pixels: bool = True) -> None:
+            time.sleep(0.01)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("mjpegd.sources.open_source", lambda *_: Idle())
+    with pytest.raises(SourceError, match=r"no picture within 0\.6 s"):
+        trial("http://camera/", patience=0.6)
 
 
 def test_a_picture_that_stays_the_same() -> None:

@@ -92,10 +92,7 @@ def test_jitter(fps: float, seed: int) -> None:
 
 @given(st.floats(0.5, 60), st.lists(st.floats(0.001, 2), max_size=200))
 def test_never_above_the_pace(fps: float, pauses: Sequence[float]) -> None:
-    """However irregular a camera is, no stretch of time has more than one frame above what the pace allows.
-
-    And a quarter: so much of a gap too early is on time.
-    """
+    """However irregular a camera is, no stretch of time has more than one frame above what the pace allows."""
     taken = [1000.0]
     for pause in pauses:
         taken.append(taken[-1] + pause)
@@ -103,7 +100,7 @@ def test_never_above_the_pace(fps: float, pauses: Sequence[float]) -> None:
 
     for first, begin in enumerate(moments):
         for last in range(first, len(moments)):
-            assert last - first <= (moments[last] - begin) * fps + 1.26
+            assert last - first <= (moments[last] - begin) * fps + 1.01
 
 
 def test_after_a_pause() -> None:
