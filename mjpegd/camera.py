@@ -209,8 +209,7 @@ class Camera:
 
     def _recently(self) -> float:
         """The moment (monotonic seconds) before which no picture is new: of pixels few are made while nobody looks."""
-        is_encoded = self.capture.encode_time.percentile(0.5) is not None
-        fps = self.capture.rate.per_second() if is_encoded and not self.demand.now else 0.0
+        fps = self.capture.rate.per_second() if self.capture.encode_time and not self.demand.now else 0.0
         return monotonic() - RECENT / fps if fps else 0.0
 
 

@@ -197,10 +197,13 @@ class Capture:
         while not self._stop.ended and not self._is_called_for() and self._demand.paused is paused:
             self._stop.doze()
         if self._is_called_for():
-            self._log.info("camera starting")
-            self._become(State.STARTING)
+            self._start_anew()
             self._backoff.reset()
             self._freeze = self._new_freeze()
+
+    def _start_anew(self) -> None:
+        self._log.info("camera starting")
+        self._become(State.STARTING)
 
     def _session(self) -> SourceError | None:
         """From open to stop or to the failure that is returned."""
@@ -211,8 +214,7 @@ class Capture:
                 while not self._stop.is_set() and self._is_called_for():
                     self._step(source)
         except SourceWoken:
-            self._log.info("camera starting")
-            self._become(State.STARTING)
+            self._start_anew()
         except SourceError as error:
             return None if self._stop.is_set() else error  # a pause, or the end, is no outage
         except Exception:  # noqa: BLE001  (a bug is shown on the card too)

@@ -11,13 +11,16 @@ WINDOW = 512
 
 
 class Timing:
-    """The last `WINDOW` durations of one step, in seconds."""
+    """The last `WINDOW` durations of one step, in seconds; false before the first."""
 
     __slots__ = ("_samples", "add")
 
     def __init__(self) -> None:
         self._samples: deque[float] = deque(maxlen=WINDOW)
         self.add = self._samples.append
+
+    def __len__(self) -> int:
+        return len(self._samples)
 
     def percentile(self, share: float) -> float | None:
         """The nearest-rank percentile (`share` 0.5 is the median); None before the first sample."""

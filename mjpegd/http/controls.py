@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from mjpegd import log
 from mjpegd.camera import Camera
-from mjpegd.condition import State
+from mjpegd.condition import SHOWING
 from mjpegd.config.scalar import scalar
 from mjpegd.config.schema import ControlValue
 from mjpegd.errors import HttpError
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 PATIENCE, LOOK_EVERY = 10.0, 0.05
 """Seconds that a driver has, as a USB control transfer may take 5; and between two looks whether the daemon ends."""
-
-OPEN = frozenset({State.LIVE, State.FROZEN})
-"""States of a camera that can be asked; the right control may be what a frozen one needs."""
 
 T = TypeVar("T")
 _at_work: WeakKeyDictionary[Camera, asyncio.Future[Any]] = WeakKeyDictionary()
@@ -169,9 +166,9 @@ def _in_session(path: str, job: Callable[[int], T]) -> T:
 
 
 def _node(camera: Camera) -> str:
-    """The device node that a camera is open on."""
+    """The device node that a camera is open on, frozen or not: the right control may be what wakes it."""
     granted = camera.capture.granted
-    if granted is None or camera.capture.status.state not in OPEN:
+    if granted is None or camera.capture.status.state not in SHOWING:
         raise HttpError(409, "the camera is not open", facts=_state(camera))
     if not granted.device.startswith("/dev/"):
         raise HttpError(409, "the camera has no controls: it is none of V4L2's", facts=_state(camera))

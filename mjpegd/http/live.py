@@ -25,8 +25,6 @@ from mjpegd.wire.multipart import CONTENT_TYPE, Pieces
 
 HOPELESS, GOODBYE = 2.0, 5.0
 """Seconds that a frame may be under way before nobody waits for its end; and the whole farewell at most."""
-AGENT = "mjpegd"
-"""How a relay of our kind begins its User-Agent."""
 PROBES = 2
 PROBE_AFTER = 0.1
 """How often a frame is sent once more to a client whose FIN came, and the seconds between."""
@@ -167,7 +165,7 @@ class Viewer:
 
         Two that find each other at the same moment know nothing of each other yet when they say who is behind them.
         """
-        return len(self._camera.via) > len(self._relays) and self.asked.agent.startswith(f"{AGENT}/")
+        return self.asked.agent.startswith(f"{via.PRODUCT}/") and len(self._camera.via) > len(self._relays)
 
     def mark(self) -> None:
         """Note how far it has come: the rate is that between the last two marks."""

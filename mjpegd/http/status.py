@@ -83,7 +83,7 @@ def ustreamer_state(camera: Camera) -> Report:
         "result": {
             "instance_id": "",
             "encoder": {
-                "type": "CPU" if capture.encode_time.percentile(0.5) else "HW",
+                "type": "CPU" if capture.encode_time else "HW",
                 "quality": camera.config.quality,
             },
             "source": {

@@ -9,6 +9,8 @@ from mjpegd.config.schema import CameraConfig
 
 JPEG = "JPEG"
 """`Grab.format` of pictures that are passed through; every other name is a row of `pixels.LAYOUTS`."""
+NOTHING = memoryview(b"")
+"""`Grab.data` of a picture that was not made, or is the one before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,11 @@
 import socket
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "http": 80, "https": 443}
+from mjpegd.sources.client import target
+from mjpegd.sources.client.connection import explain
+from mjpegd.wire.via import PRODUCT
+
+PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, **target.PORTS}
 """Of schemes that run over TCP."""
 TIMEOUT = 2.0
 """Seconds for the connection, and for the answer."""
@@ -28,12 +32,10 @@ def reason(spec: str) -> str:
             return UNKNOWN
         with socket.create_connection((parts.hostname, port), TIMEOUT) as connection:
             return _asked(connection, parts) if parts.scheme == "rtsp" else NO_VIDEO
-    except socket.gaierror:
-        return "its name cannot be resolved"
     except TimeoutError:
         return "cannot be reached: no answer"
     except OSError as error:
-        return f"cannot be reached: {(error.strerror or 'no connection').lower()}"
+        return explain(error)
     except ValueError:  # a port that is none, or brackets that do not match
         return "that is no address: write rtsp://user:password@host:port/path, with % codes for @ : / in a password"
 
@@ -43,7 +45,7 @@ def _asked(connection: socket.socket, parts: SplitResult) -> str:
     address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
     connection.settimeout(TIMEOUT)
     connection.sendall(
-        f"DESCRIBE {address} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: mjpegd\r\nAccept: application/sdp\r\n\r\n".encode()
+        f"DESCRIBE {address} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: {PRODUCT}\r\nAccept: application/sdp\r\n\r\n".encode()
     )
     protocol, _, rest = connection.recv(256).decode("latin-1").partition(" ")
     status = rest[:3]

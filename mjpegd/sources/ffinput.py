@@ -13,7 +13,7 @@ from mjpegd.errors import SourceError
 from mjpegd.opencv import cv2
 from mjpegd.pixels import as_bytes
 from mjpegd.sources import diagnosis
-from mjpegd.sources.base import JPEG, Grab
+from mjpegd.sources.base import JPEG, NOTHING, Grab
 from mjpegd.sources.ffoptions import options
 
 DEFAULT_FPS = 25.0
@@ -74,7 +74,7 @@ class Input:
 
     def unseen(self, taken: float, skipped: int = 0, lag: float = 0.0) -> Grab:
         """The same without the picture, for less."""
-        return Grab(memoryview(b""), "BGR", taken, skipped, lag=lag)
+        return Grab(NOTHING, "BGR", taken, skipped, lag=lag)
 
     def close(self) -> None:
         """Close the file or connection."""

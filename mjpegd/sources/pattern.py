@@ -9,7 +9,7 @@ import numpy
 from mjpegd.config.schema import CameraConfig
 from mjpegd.opencv import cv2
 from mjpegd.pixels import Pixels, as_bytes
-from mjpegd.sources.base import Grab, Granted
+from mjpegd.sources.base import NOTHING, Grab, Granted
 from mjpegd.sources.pace import Pace, Sparing
 
 _BARS = ((191, 191, 191), (0, 191, 191), (191, 191, 0), (0, 191, 0), (191, 0, 191), (0, 0, 191), (191, 0, 0))
@@ -38,7 +38,7 @@ class PatternSource:
         self._number += 1
         taken = monotonic()
         if not self._sparing.wants(taken, pixels=pixels):
-            return Grab(memoryview(b""), "BGR", taken)
+            return Grab(NOTHING, "BGR", taken)
         image = _draw(self._background, self._number, taken)
         return Grab(as_bytes(image), "BGR", taken, 0, self.granted.width, self.granted.height)
 

@@ -6,7 +6,7 @@ from time import monotonic
 
 from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import SourceError, SourceStalled
-from mjpegd.sources.base import JPEG, Grab, Granted
+from mjpegd.sources.base import JPEG, NOTHING, Grab, Granted
 from mjpegd.sources.client import marks
 from mjpegd.sources.client.session import Answer, Session
 from mjpegd.sources.pace import Pace
@@ -14,7 +14,6 @@ from mjpegd.wire import via
 from mjpegd.wire.fields import Fields, media_type
 from mjpegd.wire.parts import MAX_PART
 
-NOTHING = memoryview(b"")
 PREFIX = "snapshot+"
 ACCEPT = {"Accept": "image/jpeg"}
 _NO_PICTURE = ("text/", "multipart/", "video/", "application/json", "application/xhtml+xml")

@@ -22,7 +22,7 @@ from mjpegd import log
 from mjpegd.config.schema import CameraConfig, ControlValue
 from mjpegd.errors import BrokenPicture, SourceError, SourceStalled
 from mjpegd.sources import controls, devices
-from mjpegd.sources.base import JPEG, Grab, Granted
+from mjpegd.sources.base import JPEG, NOTHING, Grab, Granted
 from mjpegd.sources.pace import Sparing
 
 BUFFERS = 4
@@ -251,7 +251,7 @@ class V4L2Source:
         skipped, self._skipped = self._skipped, 0
         taken = _taken(buffer)
         if self._format != JPEG and not self._sparing.wants(taken, pixels=pixels):
-            return Grab(memoryview(b""), self._format, taken, skipped)
+            return Grab(NOTHING, self._format, taken, skipped)
         data = memoryview(self._maps[buffer.index])[: buffer.bytesused]
         return Grab(data, self._format, taken, skipped, *self._layout)
 

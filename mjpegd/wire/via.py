@@ -7,15 +7,17 @@ pictures finds itself in the chain, and two cameras of one daemon may well stand
 import re
 from collections.abc import Iterable
 
+PRODUCT = "mjpegd"
+"""What a daemon of our kind calls itself: here in the comment, and in its User-Agent (RFC 9110 10.1.5)."""
 MOST = 64
 """Relays of which a field may speak; what follows is not looked at."""
 
-_MEMBER = re.compile(r"1\.[01] ([0-9a-f]{12}) \(mjpegd\)")
+_MEMBER = re.compile(rf"1\.[01] ([0-9a-f]{{12}}) \({PRODUCT}\)")
 
 
 def render(relays: Iterable[str]) -> str:
     """The value of the field, the nearest relay last."""
-    return ", ".join(f"1.1 {relay} (mjpegd)" for relay in relays)
+    return ", ".join(f"1.1 {relay} ({PRODUCT})" for relay in relays)
 
 
 def parse(value: str) -> tuple[str, ...]:

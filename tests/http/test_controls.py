@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mjpegd.condition import State, Status
+from mjpegd.condition import SHOWING, State, Status
 from mjpegd.config.schema import AuthConfig, CameraConfig, Config, ControlValue, KeyConfig
 from mjpegd.errors import HttpError
 from mjpegd.http import controls
@@ -172,7 +172,7 @@ async def test_inactive(driver: Driver) -> None:
     assert where.cameras["porch"].capture.controls == {"hue": 5}
 
 
-@pytest.mark.parametrize("state", [state for state in State if state not in controls.OPEN])
+@pytest.mark.parametrize("state", [state for state in State if state not in SHOWING])
 async def test_camera_that_is_not_open(state: State, driver: Driver) -> None:
     """A camera that is not open is 409 with its state and the reason."""
     with pytest.raises(HttpError) as caught:

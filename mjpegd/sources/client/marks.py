@@ -7,11 +7,13 @@ one once more, `X-Source-State` is on a card shown for want of a picture.
 from collections.abc import Mapping
 from time import monotonic, time
 
+from mjpegd.condition import State
+
 OLDEST, NEWEST = 60.0, 1.0
 """Seconds by which a moment of capture may lie back or ahead: beyond that, the two clocks do not agree."""
 TRAVELLED = 1.0
 """Seconds that a picture may have been on its way; older by its own word, and the clocks only seem to agree."""
-STATES = frozenset({"starting", "stale", "frozen", "lost", "paused", "idle"})
+STATES = frozenset(State) - {State.LIVE}
 """What a camera may be that has no picture."""
 _MAX_ID = 18
 """Digits."""
@@ -40,7 +42,7 @@ def taken(moment: float | None, arrived: float) -> float:
 def missing(fields: Mapping[str, str]) -> str:
     """The state of a camera that has no picture, so that this is a card; empty for a picture."""
     state = fields.get("x-source-state", "").lower()
-    return state if state in STATES or not state else "lost"
+    return state if state in STATES or not state else State.LOST
 
 
 def numbered(fields: Mapping[str, str]) -> bool:

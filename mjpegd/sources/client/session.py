@@ -14,6 +14,7 @@ from mjpegd.sources.client.connection import Connection, trust
 from mjpegd.sources.client.keyring import Keyring
 from mjpegd.sources.client.loop import PrivateLoop
 from mjpegd.sources.client.target import Target, parse
+from mjpegd.wire import via
 from mjpegd.wire.response import Head
 
 MAX_REDIRECTS = 5
@@ -124,7 +125,7 @@ class Session:
     def _request(self, target: Target, fields: Mapping[str, str], *, keep: bool) -> bytes:
         all_fields = {
             "Host": target.authority,
-            "User-Agent": f"mjpegd/{__version__}",
+            "User-Agent": f"{via.PRODUCT}/{__version__}",
             **fields,
             "Connection": "keep-alive" if keep else "close",
         }
