@@ -36,7 +36,14 @@ GOODBYE = 0.6
 """Seconds that viewers have for their closing part: the whole end is to take less than one."""
 JOIN = 0.3
 """Seconds for all capture threads to end; one stuck in a library call is left behind, as a daemon thread."""
-AT_RESTART = (("server", "host"), ("server", "port"), ("server", "backlog"), ("server", "state"), ("log", None))
+AT_RESTART = (
+    ("server", "host"),
+    ("server", "port"),
+    ("server", "backlog"),
+    ("server", "state"),
+    ("limits", "encoders"),
+    ("log", None),
+)
 """What a reload cannot change: sections, or keys of them."""
 
 Read = Callable[[], Config]
@@ -68,7 +75,7 @@ class App:
         """From start to end."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_loop_trouble)
-        cameras = Cameras(self._config.camera, loop, self._pauses.names)
+        cameras = Cameras(self._config.camera, loop, self._config.limits, self._pauses.names)
         guard = Guard(self._config, self._shares, self._signer, Throttle(self._config))
         site = Site(cameras, self._config, guard, self._pauses)
         server = Server(site, self._inherited)
@@ -127,7 +134,7 @@ class App:
         server.renew_certificate(config)
         site.config = config
         site.guard = Guard(config, self._shares, self._signer, site.guard.throttle.adapt(config))
-        await site.cameras.apply(config.camera)
+        await site.cameras.apply(config.camera, config.limits)
 
     def _greet(self, server: Server, cameras: Cameras) -> None:
         for base in server.addresses:
@@ -231,6 +238,7 @@ async def _stop(server: Server, cameras: Cameras) -> None:
     for camera in cameras.values():
         camera.stop()
     await server.stop(GOODBYE)
+    cameras.close()
     deadline = monotonic() + JOIN
     for camera in cameras.values():
         if not camera.capture.join(max(0.0, deadline - monotonic())):

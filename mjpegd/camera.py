@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from time import monotonic, time
@@ -11,10 +11,12 @@ from time import monotonic, time
 from mjpegd import log
 from mjpegd.capture import Capture
 from mjpegd.condition import SHOWING, State, Status
-from mjpegd.config.schema import CameraConfig
+from mjpegd.config.schema import CameraConfig, LimitsConfig, capturing
 from mjpegd.demand import Demand
+from mjpegd.encoders import Encoders
 from mjpegd.frame import Frame
-from mjpegd.rendition import Look, Rendition
+from mjpegd.look import Look
+from mjpegd.rendition import Renditions
 from mjpegd.ring import Ring
 
 PATIENCE = 1.0
@@ -75,7 +77,7 @@ class Audience:
 class Camera:
     """A capture thread behind a ring. Made and used on the loop."""
 
-    def __init__(self, name: str, config: CameraConfig, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, name: str, config: CameraConfig, loop: asyncio.AbstractEventLoop, encoders: Encoders) -> None:
         self.name = name
         self.config = config
         self.ring = Ring(loop)
@@ -85,7 +87,7 @@ class Camera:
         self._ids = count(1)
         self.capture = self._capture(config)
         self.audience = Audience()
-        self._renditions: dict[Look, Rendition] = {}
+        self.renditions = Renditions(name, self.ring, encoders, config.quality)
         self._loop = loop
         self._starting: asyncio.Task[None] | None = None
 
@@ -134,44 +136,27 @@ class Camera:
             before, self.config = self.capture, config
             self.capture = self._capture(config)
             self.capture.inherit(before)
-            for rendition in self._renditions.values():
-                rendition.quality = config.quality
+            self.renditions.set_quality(config.quality)
         self.start()
 
     def _capture(self, config: CameraConfig) -> Capture:
         return Capture(self.name, config, self.ring, self._ids, self.demand, tag=self.tag)
 
     @contextmanager
-    def watch(self, look: Look) -> Iterator[Ring]:
-        """The frames in that look, for as long as somebody wants them."""
-        waits = not self.demand.now
-        self.demand.enter()
-        if waits:
-            self.capture.nudge()
-            self._expect_picture()
-        try:
-            with self._rendition(look) as ring:
-                yield ring
-        finally:
-            self.demand.leave()
+    def watch(self, look: Look, *, bounded: bool = True) -> Iterator[Ring]:
+        """The frames in that look, for as long as somebody wants them.
 
-    @contextmanager
-    def _rendition(self, look: Look) -> Iterator[Ring]:
-        if look == Look():
-            yield self.ring
-            return
-        rendition = self._renditions.get(look)
-        if rendition is None:
-            rendition = Rendition(self.name, self.ring, look, self.config.quality, self._loop)
-            self._renditions[look] = rendition
-        rendition.watchers += 1
-        try:
-            yield rendition.ring
-        finally:
-            rendition.watchers -= 1
-            if not rendition.watchers:
-                del self._renditions[look]
-                rendition.stop()
+        Raises `HttpError` 503 if it would be one rendition too many, and the number of them is to be `bounded`.
+        """
+        with ExitStack() as stack:
+            ring = self.ring if look == Look() else stack.enter_context(self.renditions.watch(look, bounded=bounded))
+            waits = not self.demand.now
+            self.demand.enter()
+            stack.callback(self.demand.leave)
+            if waits:
+                self.capture.nudge()
+                self._expect_picture()
+            yield ring
 
     def stop(self) -> None:
         """Ask the thread to end and let every viewer go."""
@@ -226,24 +211,37 @@ class Cameras(Mapping[str, Camera]):
     """Every camera by name, in the order of the configuration; the first is the default."""
 
     def __init__(
-        self, configs: Mapping[str, CameraConfig], loop: asyncio.AbstractEventLoop, paused: Collection[str] = ()
+        self,
+        configs: Mapping[str, CameraConfig],
+        loop: asyncio.AbstractEventLoop,
+        limits: LimitsConfig,
+        paused: Collection[str] = (),
     ) -> None:
         self._loop, self._paused = loop, paused
+        self._encoders = Encoders(limits)
         self._left: list[Left] = []
         self._cameras = {name: self._make(name, config) for name, config in configs.items()}
 
     def _make(self, name: str, config: CameraConfig) -> Camera:
-        camera = Camera(name, config, self._loop)
+        camera = Camera(name, config, self._loop, self._encoders)
         camera.demand.paused = name in self._paused
         return camera
 
-    async def apply(self, configs: Mapping[str, CameraConfig]) -> None:
-        """Add, remove and open again what differs from `configs`; the other cameras do not notice."""
+    async def apply(self, configs: Mapping[str, CameraConfig], limits: LimitsConfig) -> None:
+        """Add, remove and open again what differs from `configs`; the other cameras do not notice.
+
+        What differs only in what new viewers get stays open.
+        """
+        self._encoders.limits = limits
         before, self._cameras = self._cameras, {}
         for name, config in configs.items():
             self._cameras[name] = before.get(name) or self._make(name, config)
         gone = [camera for name, camera in before.items() if name not in configs]
-        changed = [camera for name, camera in before.items() if name in configs and camera.config != configs[name]]
+        kept = [camera for name, camera in before.items() if name in configs]
+        changed = [camera for camera in kept if capturing(camera.config) != capturing(configs[camera.name])]
+        for camera in kept:
+            if camera not in changed:
+                camera.config = configs[camera.name]
         for camera in gone:
             camera.stop()
         for camera in changed:
@@ -311,6 +309,10 @@ class Cameras(Mapping[str, Camera]):
                 self._left.append(Left(camera.name, capture, camera.holds_device))
                 return
             await asyncio.sleep(LOOK_EVERY)
+
+    def close(self) -> None:
+        """Make no more renditions."""
+        self._encoders.close()
 
     def __getitem__(self, name: str) -> Camera:
         return self._cameras[name]

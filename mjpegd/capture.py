@@ -13,7 +13,7 @@ from typing import Protocol
 
 from msgspec import structs
 
-from mjpegd import cards, jpeg, log, sources
+from mjpegd import cards, log, sources
 from mjpegd.backoff import Backoff
 from mjpegd.condition import OUTAGES, State, Status
 from mjpegd.config.schema import CameraConfig, ControlValue
@@ -22,6 +22,7 @@ from mjpegd.errors import BrokenPicture, SourceError, SourceFrozen, SourceStalle
 from mjpegd.frame import Frame
 from mjpegd.lifeline import SLICE, Lifeline
 from mjpegd.masking import mask
+from mjpegd.picture import to_picture
 from mjpegd.review import Review
 from mjpegd.sources.base import JPEG, Grab, Granted, Source
 from mjpegd.stillness import Freeze
@@ -56,15 +57,6 @@ class Outlet(Protocol):
 
     def forget(self) -> None:
         """Have no newest one until the next is published."""
-
-
-def to_picture(grab: Grab, config: CameraConfig) -> jpeg.Picture:
-    """A grab as a JPEG: the camera's own, or its pixels encoded; `BrokenPicture` where that cannot be."""
-    if grab.format == JPEG:
-        return jpeg.examine(grab.data, complete=config.complete_only)
-    from mjpegd import pixels
-
-    return jpeg.Picture((pixels.encode(pixels.to_bgr(grab), config.quality),), grab.width, grab.height)
 
 
 class Capture:
@@ -260,10 +252,9 @@ class Capture:
             self._show(frame)
 
     def _frame(self, grab: Grab) -> Frame:
-        began = monotonic()
-        picture = to_picture(grab, self._config)
-        if grab.format != JPEG:
-            self.encode_time.add(monotonic() - began)
+        picture, encode = to_picture(grab, self._config)
+        if encode:
+            self.encode_time.add(encode)
         return multipart.assemble(
             picture.pieces,
             seq=next(self._ids),
@@ -272,6 +263,7 @@ class Capture:
             width=picture.width,
             height=picture.height,
             missing=grab.missing,
+            encode=encode,
         )
 
     def _note_unseen(self, grab: Grab) -> None:

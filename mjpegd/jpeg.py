@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from mjpegd.errors import BrokenPicture
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
-_APP0, _COM, _DHT, _SOS = 0xE0, 0xFE, 0xC4, 0xDA
+_APP0, _COM, _DHT, _DQT, _SOS = 0xE0, 0xFE, 0xC4, 0xDB, 0xDA
 _REMARKS = frozenset({*range(0xE0, 0xF0), _COM})
 """APP0 to APP15 and comments."""
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -31,6 +31,9 @@ _PADDING_BLOCK = 64
 
 MAX_SIDE, MAX_PIXELS = 16_384, 64_000_000
 """Of a picture. A header of a kilobyte may promise 65535 x 65535 pixels, for which a decoder or a card takes 12 GB."""
+
+_LUMINANCE = 3688
+"""The sum of the luminance quantization table of T.81 Annex K.1, which libjpeg takes for quality 50."""
 
 JFIF_APP0 = bytes.fromhex("ffe000104a46494600010100000100010000")
 
@@ -141,3 +144,15 @@ def _substitute(marker: int, body: bytes) -> bytes | None:
     if SOI in body or EOI in body:
         return b""
     return JFIF_APP0 if marker == _APP0 and body.startswith(b"AVI1") else None
+
+
+def quality(data: memoryview) -> int | None:
+    """The quality of libjpeg's scale, 1 to 100, that its luminance table is nearest to; None if it shows none.
+
+    Most cameras scale the tables of T.81 Annex K.1 as libjpeg does (jcparam.c, `jpeg_quality_scaling`).
+    """
+    for marker, start, after in _segments(data, len(data)):
+        if marker == _DQT and after - start >= 5 + 64 and data[start + 4] == 0:  # 8 bits a value, table 0
+            scale = sum(data[start + 5 : start + 69]) * 100 / _LUMINANCE
+            return max(1, round((200 - scale) / 2 if scale <= 100 else 5000 / scale))
+    return None

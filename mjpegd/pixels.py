@@ -7,6 +7,7 @@ import numpy
 from numpy.typing import NDArray
 
 from mjpegd.errors import BrokenPicture
+from mjpegd.look import Size
 from mjpegd.opencv import cv2
 from mjpegd.sources.base import Grab
 
@@ -79,17 +80,50 @@ def encode(image: Pixels, quality: int) -> memoryview:
     return as_bytes(jpeg)
 
 
-_REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
+_REDUCED = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 """What libjpeg can leave out while decoding, in the DCT domain: cheaper than a picture that is made small later."""
 
 
-def scale(jpeg: memoryview, have: int, width: int, quality: int) -> tuple[memoryview, int, int]:
-    """A JPEG of `have` pixels' width made `width` wide, in its proportions; with its new width and height."""
-    flag = next((flag for factor, flag in _REDUCED if have >= factor * width), cv2.IMREAD_COLOR)
-    image = _decode(jpeg, flag)
-    height = max(1, round(image.shape[0] * width / image.shape[1]))
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(numpy.uint8, copy=False)
-    return encode(small, quality), width, height
+def reduction(have: Size, want: Size) -> int:
+    """By how much a picture may be decoded smaller and still be as large as wanted."""
+    return max(
+        factor for factor in _REDUCED if factor == 1 or (have[0] >= factor * want[0] and have[1] >= factor * want[1])
+    )
+
+
+def decode(jpeg: memoryview, factor: int = 1) -> Pixels:
+    """Its pixels as BGR, made smaller by that factor of `reduction`, as they lie in the file (EXIF may turn them)."""
+    try:
+        image = cv2.imdecode(numpy.frombuffer(jpeg, numpy.uint8), _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # more pixels than OpenCV takes
+        image = None
+    if image is None:
+        raise BrokenPicture("OpenCV could not decode it")
+    return image.astype(numpy.uint8, copy=False)
+
+
+def scale(image: Pixels, size: Size, *, bars: bool = False) -> Pixels:
+    """An image of that size; with `bars` in its own proportions, on black."""
+    width, height = size
+    if not bars:
+        return _resized(image, width, height)
+    share = min(width / image.shape[1], height / image.shape[0])
+    wide, tall = max(1, round(image.shape[1] * share)), max(1, round(image.shape[0] * share))
+    left, top = (width - wide) // 2, (height - tall) // 2
+    whole = numpy.zeros((height, width, 3), numpy.uint8)
+    whole[top : top + tall, left : left + wide] = _resized(image, wide, tall)
+    return whole
+
+
+def _resized(image: Pixels, width: int, height: int) -> Pixels:
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(numpy.uint8, copy=False)
 
 
 def as_bytes(array: Pixels) -> memoryview:
@@ -116,23 +150,13 @@ def card(width: int, height: int, lines: tuple[str, str, str]) -> memoryview:
 
 def banner(jpeg: memoryview, text: str, quality: int) -> tuple[memoryview, int, int]:
     """A picture with a line written over its lower edge, and its width and height."""
-    image = _decode(jpeg, cv2.IMREAD_COLOR)
+    image = decode(jpeg)
     height, width = image.shape[:2]
     top = height - max(12, height // 10)
     image[top:] = _PAPER
     tallest = (height - top) / 2
     _centred(image, text, round(height - tallest / 2), room=width * 0.9, tallest=tallest, ink=_INK)
     return encode(image, quality), width, height
-
-
-def _decode(jpeg: memoryview, flag: int) -> Pixels:
-    try:
-        image = cv2.imdecode(numpy.frombuffer(jpeg, numpy.uint8), flag)
-    except cv2.error:  # more pixels than OpenCV takes
-        image = None
-    if image is None:
-        raise BrokenPicture("OpenCV could not decode it")
-    return image.astype(numpy.uint8, copy=False)
 
 
 def _plain(text: str) -> str:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from mjpegd import jpeg, sources
-from mjpegd.capture import to_picture
 from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import BrokenPicture, SourceError
 from mjpegd.masking import mask
+from mjpegd.picture import to_picture
 from mjpegd.sources import devices
 from mjpegd.sources.base import Grab, Granted, Source
 
@@ -106,7 +106,7 @@ class _Reading:
             grab = source.read()
             if grab is None or not grab.data or self._is_card(grab):
                 return False
-            picture = to_picture(grab, self._config)
+            picture, _ = to_picture(grab, self._config)
             self._picture = replace(picture, pieces=(b"".join(picture.pieces),))  # the source uses its memory again
         except BrokenPicture as error:
             self._note_broken(error)

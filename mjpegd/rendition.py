@@ -1,63 +1,50 @@
-"""A camera's frames at another pace or size, made once for all who asked for the same, and by nobody for nobody."""
+"""A camera's frames in another look, made once for all who asked for the same, and by nobody for nobody."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING
 
-from mjpegd import log
+from mjpegd import jpeg, log
+from mjpegd.encoders import Encoders
 from mjpegd.errors import BrokenPicture
 from mjpegd.frame import Frame
+from mjpegd.look import Look, Size
+from mjpegd.pace import Pace
+from mjpegd.prints import Prints
 from mjpegd.ring import Ring
+from mjpegd.timing import Rate, Timing
 from mjpegd.wire import multipart
+
+if TYPE_CHECKING:
+    from mjpegd.pixels import Pixels
 
 PATIENCE = 60.0
 """Seconds for one wait; it only has to end some time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a viewer wants its frames; 0 means as the camera gives them."""
-
-    width: int = 0
-    fps: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """`passthrough`, `w640`, `w640 5fps`."""
-        words = [f"w{self.width}"] * bool(self.width) + [f"{self.fps:g}fps"] * bool(self.fps)
-        return " ".join(words) or "passthrough"
-
-
-class Pace:
-    """Chooses `fps` frames of each second, as evenly as those that come allow; all of them for 0."""
-
-    def __init__(self, fps: float) -> None:
-        self._gap = 1 / fps if fps else 0.0
-        self._due = 0.0
-
-    def wants(self, taken: float) -> bool:
-        """Whether the frame of that moment (monotonic seconds) is one of them. A quarter of a gap early is on time."""
-        if taken < self._due - self._gap / 4:
-            return False
-        # The first of all, or behind a pause: count from here. With the quarter above that is a whole gap, no more.
-        late = taken - self._due > self._gap * 3 / 4
-        self._due = (taken if late else self._due) + self._gap
-        return True
-
-
 class Rendition:
-    """Reads one ring and fills another. Made and used on the loop; pixels are worked on in a thread."""
+    """Reads one ring and fills another. Made and used on the loop; pictures are made by the encoders."""
 
-    def __init__(self, camera: str, source: Ring, look: Look, quality: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.ring = Ring(loop)
+    def __init__(
+        self, camera: str, source: Ring, look: Look, prints: Prints, *, encoders: Encoders, quality: int
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.ring = Ring(loop, slots=1)
+        self.look = look
         self.watchers = 0
         self.quality = quality
-        self._source, self._look, self._loop = source, look, loop
+        """Of pictures that are made smaller, where the look says nothing of it."""
+        self.rate, self.encode_time = Rate(), Timing()
+        self.encodes = 0
+        self._source, self._prints, self._encoders = source, prints, encoders
         self._pace = Pace(look.fps)
         self._log = log.get(camera=camera, rendition=look.name)
         self._task = loop.create_task(self._run(), name=f"rendition-{camera}-{look.name}")
 
     def stop(self) -> None:
-        """Make no more."""
+        """Make no more; a picture that is being made comes too late."""
         self._task.cancel()
 
     async def _run(self) -> None:
@@ -67,37 +54,128 @@ class Rendition:
             self.ring.close()
 
     async def _fill(self) -> None:
-        seq = 0
+        seq, loop = 0, asyncio.get_running_loop()
         while not self._source.closed:
-            frame = await self._source.next(seq, self._loop.time() + PATIENCE)
+            frame = await self._source.next(seq, loop.time() + PATIENCE)
             if frame is None:
                 continue
             seq = frame.seq
             if frame.live and not self._pace.wants(frame.taken):
                 continue
             try:
-                self.ring.publish(await self._made(frame))
+                made = await self._made(frame)
+                seq = made.seq
+                self.ring.publish(made)
+                self.rate.tick(made.ready)
             except BrokenPicture as error:
                 self._log.warning("picture skipped", reason=str(error))
             except Exception:  # noqa: BLE001  (a bug costs one picture)
-                self._log.exception("a picture could not be made smaller: this is a bug in mjpegd")
+                self._log.exception("a picture could not be made in another look: this is a bug in mjpegd")
 
     async def _made(self, frame: Frame) -> Frame:
-        """The frame in this look: itself where it is small enough, since nothing is ever scaled up."""
-        if not self._look.width or frame.width <= self._look.width:
+        """The frame in this look: itself where that is how it is."""
+        if not self.look.encodes:
             return frame
-        return await asyncio.to_thread(self._scaled, frame)
+        return await self._encoders.run(self._newest)
 
-    def _scaled(self, frame: Frame) -> Frame:
-        from mjpegd import pixels
-
-        jpeg, width, height = pixels.scale(frame.jpeg, frame.width, self._look.width, self.quality)
+    def _newest(self) -> Frame:
+        """The frame that is the newest now, in this look: an encoder may have come to it late."""
+        frame = self._source.newest
+        assert frame is not None  # there was one, and it is forgotten only while nobody watches
+        size = self.look.fitted(frame.width, frame.height)
+        as_it_is = size == (frame.width, frame.height)
+        if as_it_is and not self._is_worth(frame):
+            return frame
+        began = monotonic()
+        quality = self.look.quality or self.quality
+        picture = self._prints.get(frame, (size, quality, self.look.exact), lambda: self._encoded(frame, size, quality))
+        spent = monotonic() - began
+        if as_it_is and len(picture) >= len(frame.jpeg):
+            return frame
         return multipart.assemble(
-            (jpeg,),
+            (picture,),
             seq=frame.seq,
             captured=frame.captured,
             taken=frame.taken,
-            width=width,
-            height=height,
+            width=size[0],
+            height=size[1],
             missing=frame.missing,
+            encode=frame.encode + spent,
         )
+
+    def _is_worth(self, frame: Frame) -> bool:
+        """Whether to encode it anew, of the same size, makes it smaller: not if it is of a lower quality already."""
+        own = jpeg.quality(frame.jpeg)
+        return bool(self.look.quality) and (own is None or self.look.quality < own)
+
+    def _encoded(self, frame: Frame, size: Size, quality: int) -> memoryview:
+        from mjpegd import pixels
+
+        began = monotonic()
+        factor = pixels.reduction((frame.width, frame.height), size)
+        image: Pixels = self._prints.get(frame, factor, lambda: pixels.decode(frame.jpeg, factor))
+        picture = pixels.encode(pixels.scale(image, size, bars=self.look.exact), quality)
+        self.encodes += 1
+        self.encode_time.add(monotonic() - began)
+        return picture
+
+
+class Renditions:
+    """A rendition for each look, from its first viewer's coming to its last one's leaving. For the loop."""
+
+    def __init__(self, camera: str, source: Ring, encoders: Encoders, quality: int) -> None:
+        self._camera, self._source, self._encoders, self._quality = camera, source, encoders, quality
+        self._prints = Prints()
+        self._running: dict[Look, Rendition] = {}
+        self._encoded = 0
+
+    def __iter__(self) -> Iterator[Rendition]:
+        return iter(list(self._running.values()))
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    @property
+    def encodes(self) -> int:
+        """Pictures encoded so far, for those that are gone too."""
+        return self._encoded + sum(each.encodes for each in self)
+
+    def set_quality(self, quality: int) -> None:
+        """Make in another quality what is made smaller."""
+        self._quality = quality
+        for rendition in self:
+            rendition.quality = quality
+
+    def newest_size(self, look: Look) -> int | None:
+        """Bytes of the newest picture in that look; None where there is none."""
+        rendition = self._running.get(look)
+        frame = rendition.ring.newest if rendition is not None else None
+        return len(frame.jpeg) if frame is not None and frame.live else None
+
+    @contextmanager
+    def watch(self, look: Look, *, bounded: bool) -> Iterator[Ring]:
+        """The frames in that look, for as long as somebody wants them; `HttpError` 503 if it would be one too many."""
+        rendition = self._running.get(look) or self._begin(look, bounded=bounded)
+        rendition.watchers += 1
+        try:
+            yield rendition.ring
+        finally:
+            rendition.watchers -= 1
+            if not rendition.watchers:
+                self._end(rendition)
+
+    def _begin(self, look: Look, *, bounded: bool) -> Rendition:
+        self._encoders.enter(len(self), bounded=bounded)
+        rendition = Rendition(
+            self._camera, self._source, look, self._prints, encoders=self._encoders, quality=self._quality
+        )
+        self._running[look] = rendition
+        return rendition
+
+    def _end(self, rendition: Rendition) -> None:
+        del self._running[rendition.look]
+        rendition.stop()
+        self._encoded += rendition.encodes
+        self._encoders.leave()
+        if not self._running:
+            self._prints.clear()

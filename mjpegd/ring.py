@@ -37,7 +37,8 @@ class Ring:
         self.closed = False
         self.position = 0
         """How many frames had been published when the one that waiters are shown now was: gaps are what was skipped."""
-        self._published = 0
+        self.published = 0
+        """How many were published so far."""
         self._loop = loop
         self._lock = threading.Lock()
         self._slots: deque[Frame] = deque(maxlen=slots)
@@ -58,7 +59,7 @@ class Ring:
                 return
             self._slots.append(frame)
             self.newest = frame
-            self._published += 1
+            self.published += 1
         if self._waiters and not self._announcing:
             self._announcing = True
             self._loop.call_soon_threadsafe(self._wake)
@@ -114,7 +115,7 @@ class Ring:
     def _announce(self) -> None:
         if self.newest is not self._announced:
             with self._lock:
-                frame, self.position = self.newest, self._published
+                frame, self.position = self.newest, self.published
             self._announced = frame
             self._woken = monotonic()
             if frame is not None or self.closed:

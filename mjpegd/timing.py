@@ -4,6 +4,7 @@ Both are written by one thread and read by another: a `deque` appends and copies
 """
 
 from collections import deque
+from collections.abc import Collection, Iterable
 from time import monotonic
 
 WINDOW = 512
@@ -11,12 +12,12 @@ WINDOW = 512
 
 
 class Timing:
-    """The last `WINDOW` durations of one step, in seconds; false before the first."""
+    """The last `window` durations of one step, in seconds; false before the first."""
 
     __slots__ = ("_samples", "add")
 
-    def __init__(self) -> None:
-        self._samples: deque[float] = deque(maxlen=WINDOW)
+    def __init__(self, window: int = WINDOW) -> None:
+        self._samples: deque[float] = deque(maxlen=window)
         self.add = self._samples.append
 
     def __len__(self) -> int:
@@ -24,8 +25,23 @@ class Timing:
 
     def percentile(self, share: float) -> float | None:
         """The nearest-rank percentile (`share` 0.5 is the median); None before the first sample."""
-        samples = sorted(self._samples.copy())
-        return samples[round(share * (len(samples) - 1))] if samples else None
+        return percentile(self._samples.copy(), share)
+
+    def percentiles(self) -> dict[str, float | None]:
+        """`percentiles` of its samples."""
+        return percentiles(self._samples.copy())
+
+
+def percentile(samples: Iterable[float], share: float) -> float | None:
+    """The nearest-rank percentile of some samples; None of none."""
+    ranked = sorted(samples)
+    return ranked[round(share * (len(ranked) - 1))] if ranked else None
+
+
+def percentiles(seconds: Collection[float]) -> dict[str, float | None]:
+    """p50 and p95 in milliseconds; None while nothing was measured."""
+    values = {f"p{share}": percentile(seconds, share / 100) for share in (50, 95)}
+    return {name: None if value is None else round(value * 1000, 3) for name, value in values.items()}
 
 
 class Rate:

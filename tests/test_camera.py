@@ -12,7 +12,7 @@ from mjpegd.camera import Audience, Camera, Cameras, Tally
 from mjpegd.condition import State, Status
 from mjpegd.config.schema import CameraConfig
 from mjpegd.demand import Demand
-from mjpegd.rendition import Look
+from mjpegd.look import Look
 from mjpegd.ring import Ring
 from mjpegd.sources.base import Granted
 from mjpegd.timing import Rate, Timing

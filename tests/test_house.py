@@ -21,11 +21,14 @@ ROOT = Path(__file__).parent.parent
 HOUSE, TESTS = ROOT / "mjpegd", ROOT / "tests"
 
 FLOORS = (
-    ("mjpegd", "errors", "frame", "timing", "masking", "hosts", "systemd", "backoff", "condition", "demand", "opencv"),
-    ("log", "jpeg", "wire"),
+    (
+        *("mjpegd", "errors", "frame", "timing", "masking", "hosts", "systemd", "backoff", "condition", "demand"),
+        *("opencv", "look", "pace", "adaptation"),
+    ),
+    ("log", "jpeg", "wire", "ladder", "prints"),
     ("config", "ring"),
-    ("sources", "pixels", "access", "recipes"),
-    ("cards", "lifeline", "stillness", "review", "pauses"),
+    ("sources", "pixels", "access", "recipes", "encoders"),
+    ("cards", "lifeline", "stillness", "review", "pauses", "picture"),
     ("capture", "rendition"),
     ("camera",),
     ("http",),
@@ -54,9 +57,10 @@ PRIVILEGES = {
     "os.getenv": (),
     "subprocess": (),
     "asyncio": (
-        *("ring", "rendition", "camera", "pauses", "access.guard", "supervisor", "app"),
+        *("ring", "encoders", "rendition", "camera", "pauses", "access.guard", "supervisor", "app"),
         *("sources.client.connection", "sources.client.loop"),
-        *(f"http.{name}" for name in ("connection", "controls", "live", "server", "snapshot", "steer", "tcp")),
+        *(f"http.{name}" for name in ("connection", "controls", "governor", "line", "live", "server", "snapshot")),
+        *("http.steer", "http.tcp"),
     ),
     "socket": (
         *("systemd", "sources.diagnosis", "sources.client.connection", "sources.client.loop"),
@@ -64,7 +68,7 @@ PRIVILEGES = {
     ),
     "ssl": ("sources.ffinput", "http.tls", "http.server", "sources.client.connection", "sources.client.session"),
     "threading": (
-        *("log", "ring", "lifeline", "pauses", "capture", "app", "probe", "http.controls"),
+        *("log", "ring", "prints", "lifeline", "pauses", "capture", "app", "probe", "http.controls"),
         *(
             f"sources.{name}"
             for name in (

@@ -17,7 +17,9 @@ from mjpegd.camera import Camera
 from mjpegd.config.schema import CameraConfig
 from mjpegd.errors import BrokenPicture
 from mjpegd.frame import Frame
-from mjpegd.rendition import Look, Pace, Rendition
+from mjpegd.look import Look
+from mjpegd.pace import Pace
+from mjpegd.rendition import Rendition
 from mjpegd.ring import Ring
 from tests.daemon import SECONDS
 from tests.pictures import decode, frame, jpeg

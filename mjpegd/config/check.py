@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mjpegd.config import hashing
-from mjpegd.config.schema import USB_SPEC, Config
+from mjpegd.config.schema import MIN_FPS, MIN_SIDE, USB_SPEC, Config
 from mjpegd.hosts import UNIX
 
 Places = Mapping[tuple[str, ...], str]
@@ -85,6 +85,28 @@ def _tokens(config: Config) -> Iterator[Problem]:
     for name, camera in config.camera.items():
         if camera.token and not _TOKEN.fullmatch(camera.token):
             yield ("camera", name, "token"), "must be printable ASCII without spaces: headers take no other"
+
+
+def _sides(config: Config) -> Iterator[Problem]:
+    for name, camera in config.camera.items():
+        for key in ("stream_width", "stream_height"):
+            yield from _side(("camera", name, key), getattr(camera, key))
+    for name, rendition in config.rendition.items():
+        for key in ("width", "height"):
+            yield from _side(("rendition", name, key), getattr(rendition, key))
+
+
+def _side(path: tuple[str, ...], side: int) -> Iterator[Problem]:
+    if 0 < side < MIN_SIDE:
+        yield path, f"must be 0 or {MIN_SIDE} pixels at least, not {side}"
+
+
+def _paces(config: Config) -> Iterator[Problem]:
+    paces = [(("camera", name, "stream_fps"), camera.stream_fps) for name, camera in config.camera.items()]
+    paces += [(("rendition", name, "fps"), rendition.fps) for name, rendition in config.rendition.items()]
+    for path, fps in paces:
+        if 0 < fps < MIN_FPS:
+            yield path, f"must be 0 or {MIN_FPS:g} at least, not {fps:g}"
 
 
 def _open_door(config: Config) -> Iterator[Problem]:
@@ -194,6 +216,8 @@ CHECKS: Sequence[Check] = (
     _usb,
     _ffmpeg_options,
     _tokens,
+    _sides,
+    _paces,
     _secrets,
     _twins,
     _expiries,

@@ -86,8 +86,8 @@ def toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-ABSENT = frozenset({"key"})
-"""Tables that the example shows as comments: without keys of one's own there are none."""
+ABSENT = frozenset({"rendition", "key"})
+"""Tables that the example shows as comments: there are none but one's own."""
 
 
 def example() -> str:

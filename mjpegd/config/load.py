@@ -18,6 +18,7 @@ from mjpegd.config import credentials
 from mjpegd.config.check import contradictions
 from mjpegd.config.describe import Key, keys_of
 from mjpegd.config.hint import hint
+from mjpegd.config.presets import PRESETS
 from mjpegd.config.scalar import scalar
 from mjpegd.config.schema import CONTROL, NAME, NAMED, SECTIONS, Config, ControlValue
 from mjpegd.errors import ConfigError
@@ -221,7 +222,8 @@ def _shown(value: Any) -> str:
 def _build(values: Values) -> Config:
     sections: dict[str, Any] = {}
     for (section, *name), keys in values.items():
-        struct = SECTIONS[section](**keys)
+        preset = PRESETS[keys.get("preset", "none")] if section == "camera" else {}
+        struct = SECTIONS[section](**{**preset, **keys})
         if name:
             sections.setdefault(section, {})[name[0]] = struct
         else:

@@ -8,12 +8,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from mjpegd.wire.http import MAX_FIELDS, MAX_HEAD
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,31}"
-"""Of a camera or a key. Safe as it is in a URL, a log line, a header and an environment variable's lower-cased name."""
+"""Of a camera, a rendition or a key. Safe as it is in a URL, a log line, a header, and an environment variable's name
+in lower case."""
 
 USB_SPEC = re.compile(r"usb:(?P<vendor>[0-9a-f]{4}):(?P<product>[0-9a-f]{4})(?::(?P<serial>.+))?", re.IGNORECASE)
 """A V4L2 camera by its USB identity: `usb:046d:0825`, `usb:046d:0825:4C2A91E0`."""
@@ -23,6 +24,11 @@ CONTROL = r"[a-z0-9_]{1,64}"
 ControlValue = int | bool | str
 """What a control is set to: a number, a switch, or the label of a menu's entry."""
 
+MIN_SIDE, MAX_SIDE = 16, 7680
+"""Pixels."""
+MIN_FPS, MAX_FPS = 0.1, 240.0
+"""Of what a viewer may ask for."""
+
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Scope = Literal["view", "snapshot", "push", "control", "admin"]
 """What a key may allow: to watch, to take single pictures, to send pictures, to steer cameras, and all of it."""
@@ -30,6 +36,12 @@ SCOPES: tuple[str, ...] = get_args(Scope)
 Scopes = tuple[Scope, ...]
 Texts = tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
+Side = Annotated[int, Meta(ge=0, le=MAX_SIDE)]
+Quality = Annotated[int, Meta(ge=0, le=100)]
+Fps = Annotated[float, Meta(ge=0, le=MAX_FPS)]
+"""Bounds of a rendition; 0 is none."""
 
 
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,6 +144,11 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     viewers_per_camera: Annotated[Count, Meta(description="Viewers of one camera; 0 for no limit.")] = 0
     viewers_per_address: Annotated[Count, Meta(description="Viewers from one address; 0 for no limit.")] = 1000
     viewers_per_key: Annotated[Count, Meta(description="Viewers with one key; 0 for no limit.")] = 0
+    renditions: Annotated[Count, Meta(description="Different renditions made at once, in all; 0 for no limit.")] = 32
+    renditions_per_camera: Annotated[Count, Meta(description="The same of one camera; 0 for no limit.")] = 12
+    encoders: Annotated[
+        int, Meta(ge=0, le=64, description="Threads that make renditions; 0 for the cores but one, 4 at most.")
+    ] = 0
     duration: Annotated[
         float, Meta(ge=0, le=31_536_000, description="Seconds after which a stream is ended; 0 for never.")
     ] = 0.0
@@ -161,8 +178,8 @@ class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
             description="auto | camera | pattern | /dev/video0 | usb:VID:PID[:SERIAL] | URL | snapshot+URL | file.",
         ),
     ] = "auto"
-    width: Annotated[int, Meta(ge=16, le=7680, description="Picture width to ask for, in pixels.")] = 1280
-    height: Annotated[int, Meta(ge=16, le=7680, description="Picture height to ask for, in pixels.")] = 720
+    width: Annotated[int, Meta(ge=MIN_SIDE, le=MAX_SIDE, description="Picture width to ask for, in pixels.")] = 1280
+    height: Annotated[int, Meta(ge=MIN_SIDE, le=MAX_SIDE, description="Picture height to ask for, in pixels.")] = 720
     fps: Annotated[float, Meta(gt=0, le=1000, description="Frames per second to ask for.")] = 30.0
     quality: Annotated[
         int, Meta(ge=1, le=100, description="JPEG quality of pictures encoded here; a camera's own JPEG is kept.")
@@ -215,6 +232,22 @@ class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
     retry_min: Annotated[Seconds, Meta(description="Seconds before the first new try to open a lost camera.")] = 1.0
     retry_max: Annotated[Seconds, Meta(description="Longest pause between two tries; each is twice the last.")] = 30.0
+    preset: Annotated[
+        Literal["none", "cloudflare", "lan", "low-latency", "low-bandwidth"],
+        Meta(description="Sets heartbeat and the stream_ keys for a kind of network; each key given here wins."),
+    ] = "none"
+    stream_width: Annotated[Side, Meta(description="Width of the box that streams fit into if a viewer asks none.")] = 0
+    stream_height: Annotated[Side, Meta(description="Height of that box; 0 for the camera's.")] = 0
+    stream_quality: Annotated[
+        Quality, Meta(description="JPEG quality of streams if a viewer asks none; 0 for the camera's.")
+    ] = 0
+    stream_fps: Annotated[Fps, Meta(description="Most frames a second that a viewer gets; 0 for all.")] = 0.0
+    heartbeat: Annotated[
+        float, Meta(ge=0, le=60, description="As server.heartbeat, for this camera; 0 for the same.")
+    ] = 0.0
+    adapt: Annotated[
+        bool, Meta(description="Give each viewer fewer or smaller pictures while its connection is too slow.")
+    ] = False
     controls: Annotated[
         Mapping[str, ControlValue],
         Meta(
@@ -222,6 +255,27 @@ class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
             extra={"expected": 'a table as {brightness = 10, auto_exposure = "Manual Mode"}'},
         ),
     ] = field(default_factory=dict)
+
+
+VIEWING = ("preset", "stream_width", "stream_height", "stream_quality", "stream_fps", "heartbeat", "adapt")
+"""Keys of a camera that say what viewers get."""
+
+
+def capturing(config: CameraConfig) -> CameraConfig:
+    """All else of it, which its capture needs."""
+    return structs.replace(config, **{name: getattr(_VIEWING_DEFAULTS, name) for name in VIEWING})
+
+
+_VIEWING_DEFAULTS = CameraConfig()
+
+
+class RenditionConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Pictures in another look, by a name: /stream/cam?rendition=mobile."""
+
+    width: Annotated[Side, Meta(description="Width of the box to fit into, in pixels; 0 for the camera's.")] = 0
+    height: Annotated[Side, Meta(description="Height of that box.")] = 0
+    quality: Annotated[Quality, Meta(description="JPEG quality; 0 for the camera's.")] = 0
+    fps: Annotated[Fps, Meta(description="Frames a second; 0 for all.")] = 0.0
 
 
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -248,6 +302,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     log: LogConfig = field(default_factory=LogConfig)
     camera: dict[str, CameraConfig] = field(default_factory=lambda: {"cam": CameraConfig()})
+    rendition: dict[str, RenditionConfig] = field(default_factory=dict)
     key: dict[str, KeyConfig] = field(default_factory=dict)
 
 
@@ -258,8 +313,9 @@ SECTIONS: Mapping[str, type[Struct]] = {
     "limits": LimitsConfig,
     "log": LogConfig,
     "camera": CameraConfig,
+    "rendition": RenditionConfig,
     "key": KeyConfig,
 }
 """The tables of the file."""
-NAMED = {"camera": "cam", "key": "wall"}
+NAMED = {"camera": "cam", "rendition": "mobile", "key": "wall"}
 """Those that hold one table for each name, and the name in the example."""

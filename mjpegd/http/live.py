@@ -6,25 +6,34 @@ share is bounded by TCP_NOTSENT_LOWAT (see `tcp`). So a slow viewer skips whole 
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from time import monotonic, time
 from typing import Any
 
 from mjpegd import log
 from mjpegd.camera import Tally
 from mjpegd.config.schema import Config
+from mjpegd.errors import HttpError
 from mjpegd.frame import Frame
 from mjpegd.http import tcp
 from mjpegd.http.clients import Clients
+from mjpegd.http.governor import Governor
+from mjpegd.http.line import Line
 from mjpegd.http.response import Play
+from mjpegd.look import Look
+from mjpegd.timing import percentiles
 from mjpegd.wire import via
 from mjpegd.wire.conditional import http_date
 from mjpegd.wire.http import render_head
-from mjpegd.wire.multipart import CONTENT_TYPE, Pieces
+from mjpegd.wire.multipart import CONTENT_TYPE, Pieces, with_lines
 
 HOPELESS, GOODBYE = 2.0, 5.0
 """Seconds that a frame may be under way before nobody waits for its end; and the whole farewell at most."""
+AGES = 64
+"""Frames of each viewer whose ages are kept."""
 PROBES = 2
 PROBE_AFTER = 0.1
 """How often a frame is sent once more to a client whose FIN came, and the seconds between."""
@@ -59,6 +68,7 @@ class Viewer:
     """
 
     __slots__ = (
+        "_ages",
         "_attention",
         "_began",
         "_behind",
@@ -69,10 +79,15 @@ class Viewer:
         "_fps",
         "_frame",
         "_gone",
+        "_governor",
         "_heartbeat",
+        "_height",
         "_interval",
         "_log",
+        "_look",
         "_marked",
+        "_place",
+        "_plain",
         "_probes",
         "_profile",
         "_reader",
@@ -82,12 +97,14 @@ class Viewer:
         "_seq",
         "_shown",
         "_stall",
-        "_tally",
         "_transport",
+        "_view",
+        "_width",
         "_writer",
         "_wrote",
         "asked",
         "number",
+        "tally",
     )
 
     def __init__(
@@ -96,12 +113,19 @@ class Viewer:
         self.asked, self.number = play, 0
         self._camera, self._profile, self._ring = play.camera, play.profile, play.camera.ring
         self._reader, self._writer, self._transport = reader, writer, writer.transport
-        self._stall, self._heartbeat = config.limits.stall_timeout, config.server.heartbeat
+        self._stall = config.limits.stall_timeout
+        self._heartbeat = play.camera.config.heartbeat or config.server.heartbeat
         self._early = min(play.repeat_after or self._heartbeat, self._heartbeat)
         self._interval = self._early
         self._log = log.get(camera=play.camera.name, viewer=peer, agent=play.agent[:120], profile=play.profile.name)
         self._relays: tuple[str, ...] = ()
-        self._tally = Tally()
+        self.tally = Tally()
+        self._look, self._place = play.look, ExitStack()
+        self._width = self._height = 0
+        self._view = self._verbose_part if play.verbose else play.profile.view
+        self._governor: Governor | None = None
+        self._plain = True
+        self._ages: deque[float] = deque(maxlen=AGES)
         self._attention = asyncio.Event()
         self._frame: Frame | None = None
         self._probes = self._seq = self._shown = 0
@@ -119,8 +143,9 @@ class Viewer:
         self.number = clients.enter(self, config.limits)
         with ExitStack() as stack:
             stack.callback(clients.leave, self)
-            self._ring = stack.enter_context(self._camera.watch(self.asked.look))
-            self._tally = stack.enter_context(self._camera.audience.seat())
+            stack.callback(self._leave_place)
+            self._ring = self._place.enter_context(self._camera.watch(self._look))
+            self.tally = stack.enter_context(self._camera.audience.seat())
             if config.limits.duration:
                 loop = asyncio.get_running_loop()
                 stack.callback(loop.call_later(config.limits.duration, self.dismiss, "timed out").cancel)
@@ -128,6 +153,7 @@ class Viewer:
 
     async def _run(self, headers: Mapping[str, str]) -> None:
         tcp.hold_nothing(self._writer)
+        self._govern()
         watcher = asyncio.create_task(self._watch(), name="viewer-watch")
         reason = "left"
         try:
@@ -138,10 +164,12 @@ class Viewer:
             reason = "cut" if self._ring.closed else "left"
         finally:
             watcher.cancel()
+            if self._governor is not None:
+                self._governor.stop()
             if self._deadline is not None:
                 self._deadline.cancel()
             self._ring.leave(self)
-            lasted, tally = round(monotonic() - self._began, 1), self._tally
+            lasted, tally = round(monotonic() - self._began, 1), self.tally
             text = f"viewer {self._dismissed or reason}"
             self._log.info(text, seconds=lasted, frames=tally.frames, skipped=tally.skipped)
 
@@ -167,30 +195,68 @@ class Viewer:
         """
         return self.asked.agent.startswith(f"{via.PRODUCT}/") and len(self._camera.via) > len(self._relays)
 
+    def missed(self) -> int:
+        """Frames that it was not sent, those that are passing now included."""
+        return self.tally.skipped + self._passing()
+
+    def _passing(self) -> int:
+        """Frames that came since the last one shown: all but the newest are lost to it."""
+        return max(0, self._ring.published - self._shown - 1) if self._shown else 0
+
+    def move(self, look: Look, *, bounded: bool = True) -> bool:
+        """Show it that look from now on; False if it would be one rendition too many."""
+        with ExitStack() as stack:
+            try:
+                ring = stack.enter_context(self._camera.watch(look, bounded=bounded))
+            except HttpError:
+                return False
+            was_waiting = self._ring.leave(self)
+            self.tally.skipped += self._passing()
+            self._leave_place()
+            self._place = stack.pop_all()
+        self._ring, self._look, self._shown = ring, look, 0
+        if was_waiting:
+            ring.ask(self, self._seq, monotonic() + self._interval)
+        return True
+
+    def _leave_place(self) -> None:
+        self._place.close()
+
+    def _govern(self) -> None:
+        """Have it led down when it is too slow, if it is to be."""
+        play = self.asked
+        if play.adapt or play.budget is not None:
+            line, resizable = Line(self._writer, self.tally.bytes), not self._profile.own_head
+            self._governor = Governor(self, self._camera, line, self._look, resizable=resizable, budget=play.budget)
+            self._plain = False
+            self._governor.start()
+
     def mark(self) -> None:
         """Note how far it has come: the rate is that between the last two marks."""
         (before, frames), now = self._marked, monotonic()
-        self._marked = (now, self._tally.frames)
-        self._fps = (self._tally.frames - frames) / max(now - before, 1e-3)
+        self._marked = (now, self.tally.frames)
+        self._fps = (self.tally.frames - frames) / max(now - before, 1e-3)
 
     def report(self) -> dict[str, Any]:
         """What `/clients` shows of it."""
-        asked, tally, frame = self.asked, self._tally, self._frame
+        asked, tally, frame = self.asked, self.tally, self._frame
         return {
             "id": self.number,
             "address": asked.caller.address,
             "agent": asked.agent,
             "key": asked.principal.name,
             "camera": self._camera.name,
-            "rendition": asked.look.name,
+            "rendition": self._look.name,
             "profile": self._profile.name,
-            "age": round(monotonic() - self._began, 1),
+            "connected": round(monotonic() - self._began, 1),
             "fps": round(self._fps, 1),
             "frames": tally.frames,
             "skipped": tally.skipped,
             "bytes": tally.bytes,
             "backlog": tcp.backlog(self._writer),
             "latency": round((self._sent - frame.taken) * 1000, 1) if frame is not None else None,
+            "age": percentiles(self._ages),
+            "adaptive": self._governor and self._governor.report(),
         }
 
     def show(self, frame: Frame | None) -> None:
@@ -201,37 +267,76 @@ class Viewer:
             return
         if frame is None:
             self._repeat()
-        else:
-            part = self._profile.view(frame)
+        elif (self._plain and frame.width == self._width and frame.height == self._height) or self._admits(frame):
+            part = self._view(frame)
             transport.write(part)
-            tally = self._tally
+            tally = self.tally
             tally.frames += 1
             tally.skipped += ring.position - (self._shown or ring.position - 1) - 1
             tally.bytes += len(part)
             self._frame, self._seq, self._shown = frame, frame.seq, ring.position
             self._interval = PROBE_AFTER if self._probes else self._early
-            self._sent = self._wrote = monotonic()
+            self._sent = self._wrote = now = monotonic()
+            self._ages.append(now - frame.taken)
         if self._behind() or transport.is_closing():
             self._attention.set()
         else:
-            ring.ask(self, self._seq, monotonic() + self._interval)
+            self._ring.ask(self, self._seq, monotonic() + self._interval)
+
+    def _admits(self, frame: Frame) -> bool:
+        """What is rarely asked: whether it has the size that this viewer's pictures have, and may be sent at all."""
+        if (frame.width, frame.height) != (self._width, self._height):
+            if self._width and self._profile.own_head:
+                self._pin()
+                return False
+            if frame.live:  # before the first picture a card may be of any size
+                self._width, self._height = frame.width, frame.height
+        if self._governor is not None and not self._governor.keeps(frame, len(frame.jpeg), self._heartbeat):
+            self._seq = frame.seq
+            return False
+        return True
+
+    def _pin(self) -> None:
+        """Go on in the size that it began with, with bars: recorders and players take no other in one stream."""
+        pinned = replace(self._look, width=self._width, height=self._height, exact=True)
+        self.move(pinned, bounded=False)
+        if self._governor is not None:
+            self._governor.pin(pinned)
+
+    def _verbose_part(self, frame: Frame) -> memoryview:
+        """A part that says where the time went; in milliseconds."""
+        seconds = {
+            "Capture": frame.ready - frame.taken - frame.encode,
+            "Encode": frame.encode,
+            "Wake": monotonic() - frame.ready,
+        }
+        counts = {"Skipped": self.missed(), "Viewers": len(self._camera.audience)}
+        lines = [f"X-{name}-Ms: {value * 1000:.3f}" for name, value in seconds.items()]
+        lines += [f"X-{name}: {value}" for name, value in counts.items()]
+        return with_lines(frame, lines)
 
     async def _attend(self) -> str:
         """What a viewer needs beside frames: patience while it is behind, and an end; returns why it ended."""
-        ring, transport = self._ring, self._transport
+        transport = self._transport
         while not transport.is_closing():
             if self._behind():
                 if not await tcp.drained(self._writer, self._stall):
                     tcp.reset(self._writer)
                     return "stalled"
-                self._sent = monotonic()
-            elif ring.closed or self._dismissed:
+                self._note_sent()
+            elif self._ring.closed or self._dismissed:
                 return await self._farewell()
             else:
                 self._attention.clear()
-                ring.ask(self, self._seq, monotonic() + self._interval)
+                self._ring.ask(self, self._seq, monotonic() + self._interval)
                 await self._attention.wait()
-        return "cut" if ring.closed else "left"
+        return "cut" if self._ring.closed else "left"
+
+    def _note_sent(self) -> None:
+        """The frame that it was behind with has left."""
+        self._sent = monotonic()
+        if self._frame is not None and self._ages:
+            self._ages[-1] = self._sent - self._frame.taken
 
     def _repeat(self) -> None:
         """The last frame once more: as heartbeat, for a browser that paints late, or to probe a client."""
@@ -243,7 +348,7 @@ class Viewer:
     def _write(self, pieces: Pieces) -> None:
         self._wrote = monotonic()
         self._writer.writelines(pieces)
-        self._tally.bytes += sum(map(len, pieces))
+        self.tally.bytes += sum(map(len, pieces))
 
     async def _farewell(self) -> str:
         """The last frame once more with the closing delimiter: no client takes that for a torn picture."""

@@ -58,6 +58,8 @@ ROWS = (
         lambda camera: camera.audience.total().skipped,
     ),
     Row(CounterMetricFamily, "mjpegd_sent_bytes", "Bytes of parts sent.", lambda camera: camera.audience.total().bytes),
+    Row(GaugeMetricFamily, "mjpegd_renditions", "Renditions watched now.", lambda camera: len(camera.renditions)),
+    Row(CounterMetricFamily, "mjpegd_encodes", "Pictures made for them.", lambda camera: camera.renditions.encodes),
     Row(
         GaugeMetricFamily,
         "mjpegd_wakeup_seconds",

@@ -10,7 +10,7 @@ from mjpegd.access.caller import Caller
 from mjpegd.access.principal import Principal
 from mjpegd.camera import Camera
 from mjpegd.errors import HttpError
-from mjpegd.rendition import Look
+from mjpegd.look import Look
 from mjpegd.wire.conditional import http_date
 from mjpegd.wire.http import render_head
 from mjpegd.wire.multipart import Profile
@@ -44,7 +44,9 @@ class Play:
     """An endless answer: this camera's frames in this profile and look, for this caller.
 
     `repeat_after` is the number of seconds after which a frame is sent once more if no newer one came; None leaves that
-    to the heartbeat. `tab` is the name that a page gave itself, which its next stream comes with again.
+    to the heartbeat. `tab` is the name that a page gave itself, which its next stream comes with again. With `adapt`
+    the look is the best it gets; `budget` is the age in seconds that no frame may have when it arrives. `verbose` adds
+    header lines to each part.
     """
 
     camera: Camera
@@ -55,6 +57,9 @@ class Play:
     caller: Caller
     principal: Principal
     tab: str = ""
+    adapt: bool = False
+    budget: float | None = None
+    verbose: bool = False
 
 
 def json_response(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

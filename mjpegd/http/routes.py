@@ -13,7 +13,7 @@ from typing import Any
 
 from mjpegd.access.caller import Caller
 from mjpegd.errors import HttpError
-from mjpegd.http import controls, login, query, status, steer
+from mjpegd.http import controls, login, looks, query, status, steer
 from mjpegd.http.aliases import translate
 from mjpegd.http.cors import PREFLIGHT
 from mjpegd.http.response import Play, Response, json_response
@@ -28,6 +28,9 @@ Handler = Callable[[Visit], Awaitable[Answer]]
 
 EARLY_REPEAT = 0.1
 """Seconds after which a browser is sent a frame once more: WebKit draws the last one of a series late."""
+
+LATENCIES = (20, 60_000)
+"""Milliseconds that `max_latency` may be."""
 
 VIEW, SNAPSHOT, CONTROL, ADMIN = "view", "snapshot", "control", "admin"
 
@@ -69,17 +72,20 @@ async def _favicon(visit: Visit) -> Answer:
 
 
 async def _stream(visit: Visit) -> Answer:
-    request = visit.request
-    profile = choose_profile(request)
+    request, camera = visit.request, visit.camera
+    profile, budget = choose_profile(request), query.number(request.query, "max_latency", *LATENCIES)
     return Play(
-        camera=visit.camera,
+        camera=camera,
         profile=profile,
-        look=visit.look,
+        look=looks.for_stream(visit),
         repeat_after=_repeat_after(request, profile),
         agent=request.headers.get("user-agent", ""),
         caller=visit.caller,
         principal=visit.principal,
         tab=visit.tab,
+        adapt=query.flag(request.query, "adapt", default=camera.config.adapt),
+        budget=budget and budget / 1000,
+        verbose=query.flag(request.query, "extra_headers"),
     )
 
 
@@ -133,10 +139,14 @@ ROUTES = (
         "/stream[/{camera}][.mjpg]",
         _stream,
         VIEW,
-        "the live stream, multipart/x-mixed-replace; `?profile=browser|default`, `?viewer=NAME` ends that tab's last",
+        "the live stream, multipart/x-mixed-replace; `?width=`, `height`, `quality`, `fps`, `rendition=NAME`, "
+        "`adapt=1`, `max_latency=MS`, `extra_headers=1`, `profile=browser|default`; `viewer=NAME` ends that tab's last",
     ),
     Route(
-        "/snapshot[/{camera}][.jpg]", snapshot, SNAPSHOT, "the newest picture; `?fresh=1`, `?after=ID`, `?max_age=MS`"
+        "/snapshot[/{camera}][.jpg]",
+        snapshot,
+        SNAPSHOT,
+        "the newest picture; `?width=`, `height`, `quality`, `rendition=NAME`, `fresh=1`, `after=ID`, `max_age=MS`",
     ),
     Route("/s/{token}.jpg", snapshot, SNAPSHOT, "a share link's picture"),
     Route("/s/{token}[.mjpg]", _stream, VIEW, "a share link's stream"),
@@ -163,7 +173,7 @@ ROUTES = (
     Route("/health", _health, None, "200 while the daemon is well, with each camera's state for those who may view"),
     Route("/health/{camera}", _camera_health, VIEW, "200 while that camera is live or idle, else 503"),
     Route("/state", _state, VIEW, "uStreamer's state document for the first camera"),
-    Route("/clients", _clients, ADMIN, "who watches: address, program, camera, rate, backlog, latency"),
+    Route("/clients", _clients, ADMIN, "who watches: address, program, camera, rendition, rate, backlog, ages, rung"),
     Route("/clients/{id}", _end_client, ADMIN, "ends that viewer's stream", ("DELETE",)),
     Route("/login", login.login, None, "a form that takes a key and sets a cookie", ("GET", "POST"), asks=False),
     Route("/logout", login.logout, None, "takes the cookie away", ("POST",), asks=False),
@@ -231,6 +241,10 @@ def choose_profile(request: Request) -> Profile:
     a page they open accepts text/html. A script's `Accept: image/jpeg` must not be taken for one.
     """
     asked = query.choice(request.query, "profile", PROFILES)
+    if query.flag(request.query, "extra_headers"):  # the other profile's parts have no lines of their own
+        if asked == BROWSER.name:
+            raise HttpError(400, "extra_headers needs profile=default")
+        return DEFAULT
     if asked is not None:
         return PROFILES[asked]
     accept = request.headers.get("accept", "")

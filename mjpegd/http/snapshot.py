@@ -6,10 +6,10 @@ from time import monotonic
 from mjpegd.camera import Camera
 from mjpegd.errors import HttpError
 from mjpegd.frame import Frame
-from mjpegd.http import query
+from mjpegd.http import looks, query
 from mjpegd.http.response import Response
 from mjpegd.http.visit import Visit
-from mjpegd.rendition import Look
+from mjpegd.look import Look
 from mjpegd.wire import via
 from mjpegd.wire.conditional import http_date, not_modified
 
@@ -31,12 +31,12 @@ async def snapshot(visit: Visit) -> Response:
     max_age = query.number(request.query, "max_age", 0, LONGEST_AGE)
     oldest = arrived if query.flag(request.query, "fresh") else 0.0 if max_age is None else arrived - max_age / 1000
     deadline = asyncio.get_running_loop().time() + PATIENCE
-    look = Look(width=visit.look.width)
+    look = looks.for_snapshot(visit)
     await _wait_for_turn(visit)
     frame = await camera.picture(look, _after(request.query, camera), oldest, deadline)
     if frame is None:
         raise _no_picture(camera)
-    return _answer(visit, frame)
+    return _answer(visit, frame, look)
 
 
 async def _wait_for_turn(visit: Visit) -> None:
@@ -67,8 +67,8 @@ def _no_picture(camera: Camera) -> HttpError:
     )
 
 
-def _answer(visit: Visit, frame: Frame) -> Response:
-    etag = f'"{visit.camera.tag}-{frame.width}-{frame.seq}"'
+def _answer(visit: Visit, frame: Frame, look: Look) -> Response:
+    etag = f'"{visit.camera.tag}-{frame.width}x{frame.height}-{look.quality}-{frame.seq}"'
     headers = {
         "ETag": etag,
         "Last-Modified": http_date(frame.captured),

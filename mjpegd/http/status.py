@@ -9,7 +9,7 @@ from mjpegd.condition import HEALTHY, State
 from mjpegd.http.site import Reload
 from mjpegd.http.visit import Visit
 from mjpegd.masking import mask
-from mjpegd.timing import Timing
+from mjpegd.rendition import Rendition
 
 Report = dict[str, Any]
 
@@ -146,19 +146,27 @@ def _camera_stats(camera: Camera) -> Report:
         "restarts": max(0, capture.opened - 1),
         "viewers": len(audience),
         "visits": audience.visits,
+        "encodes": camera.renditions.encodes,
+        "renditions": [_rendition(each) for each in camera.renditions],
         "sent": {"frames": sent.frames, "skipped": sent.skipped, "bytes": sent.bytes},
         "milliseconds": {
-            "capture": _percentiles(capture.capture_time),
-            "encode": _percentiles(capture.encode_time),
-            "wakeup": _percentiles(camera.ring.wakeup),
-            "send": _percentiles(camera.ring.send),
+            "capture": capture.capture_time.percentiles(),
+            "encode": capture.encode_time.percentiles(),
+            "wakeup": camera.ring.wakeup.percentiles(),
+            "send": camera.ring.send.percentiles(),
         },
     }
 
 
-def _percentiles(timing: Timing) -> Report:
-    """p50 and p95 in milliseconds; None while nothing was measured."""
+def _rendition(rendition: Rendition) -> Report:
+    newest = rendition.ring.newest
     return {
-        f"p{round(share * 100)}": None if (value := timing.percentile(share)) is None else round(value * 1000, 3)
-        for share in (0.5, 0.95)
+        "rendition": rendition.look.name,
+        "viewers": rendition.watchers,
+        "fps": round(rendition.rate.per_second(), 2),
+        "encodes": rendition.encodes,
+        "width": newest and newest.width,
+        "height": newest and newest.height,
+        "jpeg_bytes": newest and len(newest.jpeg),
+        "milliseconds": {"encode": rendition.encode_time.percentiles()},
     }

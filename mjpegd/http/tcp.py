@@ -7,6 +7,7 @@ import socket
 import struct
 import termios
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from mjpegd.access.address import UNIX, plain
 from mjpegd.hosts import bracketed
@@ -26,6 +27,31 @@ _OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),  # probes before it is gone
 )
 _LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+_INFO = struct.Struct("=68xI88xQ")
+"""Of `struct tcp_info` (linux/tcp.h): tcpi_rtt at byte 68, in microseconds, and tcpi_delivery_rate at byte 160."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the kernel says of a connection: seconds to the peer and back, bytes a second delivered; 0 if nothing."""
+
+    round_trip: float = 0.0
+    rate: float = 0.0
+
+
+def told(writer: asyncio.StreamWriter) -> Told:
+    """Of a TCP connection that is open (tcp(7), TCP_INFO); of others nothing is known."""
+    connection = writer.get_extra_info("socket")
+    if connection.family == socket.AF_UNIX:
+        return Told()
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+    except OSError:
+        return Told()
+    round_trip, rate = _INFO.unpack(info.ljust(_INFO.size, b"\0"))
+    return Told(round_trip / 1e6, float(rate))
 
 
 def prepare(writer: asyncio.StreamWriter, stall: float) -> None:

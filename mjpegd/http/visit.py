@@ -12,7 +12,6 @@ from mjpegd.access.principal import Principal
 from mjpegd.camera import Camera
 from mjpegd.errors import HttpError
 from mjpegd.http.site import Site
-from mjpegd.rendition import Look
 from mjpegd.wire.http import Request
 
 LONGEST_TAB = 64
@@ -55,12 +54,6 @@ class Visit:
     def tab(self) -> str:
         """What a page calls itself by, so that its next stream ends the one before."""
         return self.request.query.get("viewer", "")[:LONGEST_TAB]
-
-    @property
-    def look(self) -> Look:
-        """How its frames are to be: as the share link it came with says."""
-        share = self.principal.share
-        return Look() if share is None else Look(share.width, share.fps)
 
     async def form(self) -> dict[str, str]:
         """The body as a form that was posted (application/x-www-form-urlencoded)."""

@@ -16,7 +16,7 @@ copied or allocated for that viewer:
 The rule behind each byte is in docs/wire-format.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 from time import monotonic
@@ -35,20 +35,32 @@ _CLOSE = f"\r\n--{BOUNDARY}--\r\n".encode()
 Pieces = tuple[memoryview | bytes, ...]
 
 
-def part_head(length: int, captured: float, seq: int, missing: str = "", *, repeat: bool = False) -> bytes:
+def part_head(
+    length: int, captured: float, seq: int, missing: str = "", *, repeat: bool = False, more: Iterable[str] = ()
+) -> bytes:
     """The header block of a part of the default profile; every line is under 128 bytes, ffmpeg's line buffer.
 
-    A card says in `X-Source-State` what is `missing`, so that a relay behind us does not take it for a picture.
+    A card says in `X-Source-State` what is `missing`, so that a relay behind us does not take it for a picture. `more`
+    are further lines.
     """
     head = (
         f"Content-Type: image/jpeg\r\nContent-Length: {length}\r\nX-Timestamp: {captured:.6f}\r\nX-Frame-Id: {seq}\r\n"
     )
     card = f"X-Source-State: {missing}\r\n" if missing else ""
-    return (head + card + ("X-Frame-Repeat: 1\r\n\r\n" if repeat else "\r\n")).encode()
+    lines = "".join(f"{line}\r\n" for line in more)
+    return (head + card + lines + ("X-Frame-Repeat: 1\r\n\r\n" if repeat else "\r\n")).encode()
 
 
 def assemble(
-    pieces: Pieces, *, seq: int, captured: float, taken: float, width: int, height: int, missing: str = ""
+    pieces: Pieces,
+    *,
+    seq: int,
+    captured: float,
+    taken: float,
+    width: int,
+    height: int,
+    missing: str = "",
+    encode: float = 0.0,
 ) -> Frame:
     """Join a picture's `pieces` and all that goes around it: the only copy of a frame between kernel and kernel."""
     length = sum(map(len, pieces))
@@ -66,7 +78,14 @@ def assemble(
         part=buffer[: end + 2 + len(_DELIMITER)],
         advance=buffer[start:],
         missing=missing,
+        encode=encode,
     )
+
+
+def with_lines(frame: Frame, more: Iterable[str]) -> memoryview:
+    """A part of the default profile with header lines that are one viewer's own: a copy, for whoever wants to know."""
+    head = part_head(len(frame.jpeg), frame.captured, frame.seq, frame.missing, more=more)
+    return memoryview(b"".join((head, frame.jpeg, b"\r\n", _DELIMITER)))
 
 
 def _repeated_head(frame: Frame) -> bytes:

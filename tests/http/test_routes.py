@@ -26,7 +26,7 @@ from mjpegd.http.aliases import ALIASES
 from mjpegd.http.response import Play, Response
 from mjpegd.http.routes import EARLY_REPEAT, NOWHERE, ROUTES, Route, choose_profile
 from mjpegd.http.visit import Visit
-from mjpegd.rendition import Look
+from mjpegd.look import Look
 from mjpegd.wire.http import METHODS, Request
 from tests.http.requests import CALLER, NAMES, SIGNER, ask, request, site
 from tests.http.viewers import enter

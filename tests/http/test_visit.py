@@ -11,7 +11,7 @@ from mjpegd.access.principal import Principal, anybody
 from mjpegd.access.shares import Share
 from mjpegd.errors import HttpError
 from mjpegd.http.visit import Visit
-from mjpegd.rendition import Look
+from mjpegd.look import Look
 from tests.http.requests import CALLER, request, site
 
 ANYBODY = anybody(("view",))

@@ -7,7 +7,7 @@ from mjpegd.access.principal import Principal, anybody
 from mjpegd.camera import Camera
 from mjpegd.http.response import Play
 from mjpegd.http.site import Site
-from mjpegd.rendition import Look
+from mjpegd.look import Look
 from mjpegd.wire.multipart import DEFAULT
 from tests.http.requests import CALLER
 

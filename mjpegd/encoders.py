@@ -1,0 +1,54 @@
+"""The threads that make renditions of all cameras, and how many renditions there may be."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from mjpegd.config.schema import LimitsConfig
+from mjpegd.errors import HttpError
+
+MOST_THREADS = 4
+"""Where nobody says how many: the others are for cameras and viewers."""
+RETRY_AFTER = 10
+"""Seconds after which somebody who found no room may ask again."""
+
+T = TypeVar("T")
+
+
+class Encoders:
+    """A small pool off the loop. Each rendition has one picture in it at most, so turns are fair by themselves."""
+
+    def __init__(self, limits: LimitsConfig) -> None:
+        self.limits = limits
+        self.renditions = 0
+        """How many there are now, of all cameras."""
+        threads = limits.encoders or max(1, min(MOST_THREADS, len(os.sched_getaffinity(0)) - 1))
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="encoder")
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Its result, once a thread had time for it."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def enter(self, mine: int, *, bounded: bool) -> None:
+        """Count one more beside the `mine` of its camera; `HttpError` 503 if there is no room and it is `bounded`."""
+        if bounded:
+            self._require("renditions", self.renditions, "this daemon makes")
+            self._require("renditions_per_camera", mine, "this camera makes")
+        self.renditions += 1
+
+    def leave(self) -> None:
+        """One less."""
+        self.renditions -= 1
+
+    def _require(self, key: str, there: int, who: str) -> None:
+        most = getattr(self.limits, key)
+        if most and there >= most:
+            facts = {"limit": key, "most": most}
+            message = f"there are as many different renditions as {who}: ask for one that others watch"
+            raise HttpError(503, message, headers={"Retry-After": str(RETRY_AFTER)}, facts=facts)
+
+    def close(self) -> None:
+        """Begin nothing new; what is under way is not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,132 @@
+"""Leads one viewer down its ladder and up again, and keeps the promise that nothing it gets is too old.
+
+What is to be done is decided in `adaptation`; here it is measured and carried out.
+"""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from time import monotonic
+from typing import Any, Protocol
+
+from mjpegd import jpeg
+from mjpegd.adaptation import QUEUE, Sample, Standing, decide
+from mjpegd.camera import Camera, Tally
+from mjpegd.frame import Frame
+from mjpegd.http.line import Line
+from mjpegd.ladder import Facts, Rung, ladder
+from mjpegd.look import Look
+
+TICK = 0.5
+"""Seconds between two looks at a connection."""
+LOOK = 0.1
+"""Least seconds between two looks where a promise is to be kept."""
+ASSUMED_QUALITY = 90
+"""Of a camera's own pictures, where their tables say nothing of it."""
+
+
+class Governed(Protocol):
+    """A viewer as it is seen from here."""
+
+    tally: Tally
+
+    def missed(self) -> int:
+        """Frames that it was not sent so far, those that are passing now included."""
+
+    def move(self, look: Look) -> bool:
+        """Show it that look from now on; False if it is one rendition too many."""
+
+
+class Governor:
+    """One viewer's. `budget` is `max_latency` in seconds, or None where there is no promise."""
+
+    def __init__(
+        self, viewer: Governed, camera: Camera, line: Line, asked: Look, *, resizable: bool, budget: float | None
+    ) -> None:
+        self._viewer, self._camera, self._line = viewer, camera, line
+        self._asked, self._resizable, self._budget = asked, resizable, budget
+        self._look = asked
+        self._standing = Standing()
+        self._rungs: Sequence[Rung] = ()
+        self._facts: Facts | None = None
+        self._looked = self._last_sent = monotonic()
+        self._counted = (0, 0)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def keeps(self, frame: Frame, size: int, patience: float) -> bool:
+        """Whether the promise allows that frame, of `size` bytes: it would not arrive too old.
+
+        After `patience` seconds without any it is sent all the same: else nobody would learn that it may be again.
+        """
+        if self._budget is None:
+            return True
+        now = monotonic()
+        self._line.look(self._viewer.tally.bytes, least=LOOK)
+        if now - frame.taken + self._line.delay(size) > self._budget and now - self._last_sent < patience:
+            return False
+        self._last_sent = now
+        return True
+
+    def pin(self, look: Look) -> None:
+        """Begin again from another look: the camera's pictures have another size than this viewer can take."""
+        self._asked = self._look = look
+        self._standing, self._facts = Standing(), None
+
+    def report(self) -> dict[str, Any]:
+        """What `/clients` shows of it; `goodput` is in bytes a second, times are in milliseconds."""
+        line, queue = self._line, self._line.delay()
+        return {
+            "rung": self._standing.rung,
+            "rungs": len(self._rungs),
+            "step": self._standing.reason,
+            "goodput": round(line.capacity),
+            "round_trip": round(line.round_trip * 1000, 1),
+            "queue": round(queue * 1000, 1) if math.isfinite(queue) else None,
+        }
+
+    def _tick(self) -> None:
+        self.start()
+        sample, newest = self._sample(), self._camera.ring.newest
+        if newest is None or not newest.live:
+            return
+        self._set_rungs(newest)
+        size = len(newest.jpeg)
+        standing = decide(self._standing, sample, [rung.weight * size for rung in self._rungs], self._budget or QUEUE)
+        self._follow(standing)
+
+    def _follow(self, standing: Standing) -> None:
+        """Move the viewer; where there is no room for another rendition, to the next lower one that there is."""
+        lowest = len(self._rungs) if standing.rung > self._standing.rung else standing.rung + 1
+        for rung in range(standing.rung, lowest):
+            look = self._rungs[rung].look
+            if look == self._look or self._viewer.move(look):
+                self._look, self._standing = look, replace(standing, rung=rung)
+                return
+
+    def _sample(self) -> Sample:
+        """What was seen since the last one."""
+        now, tally = monotonic(), self._viewer.tally
+        self._line.look(tally.bytes)
+        seconds, self._looked = now - self._looked, now
+        before, self._counted = self._counted, (tally.frames, self._viewer.missed())
+        sent, missed = (max(0, after - earlier) for earlier, after in zip(before, self._counted, strict=True))
+        return Sample(seconds, sent, missed, self._line.delay(), self._line.capacity)
+
+    def _set_rungs(self, newest: Frame) -> None:
+        """Make the ladder for the camera as it is; its quality is looked at once, since some change it all along."""
+        granted, size = self._camera.capture.granted, (newest.width, newest.height)
+        fps = (granted.fps if granted is not None else 0.0) or self._camera.config.fps
+        if self._facts is None or (self._facts.size, self._facts.fps) != (size, fps):
+            self._facts = Facts(fps, jpeg.quality(newest.jpeg) or ASSUMED_QUALITY, size)
+            self._rungs = ladder(self._asked, self._facts, resizable=self._resizable)
+            self._standing = replace(self._standing, rung=min(self._standing.rung, len(self._rungs) - 1))
