@@ -1,6 +1,6 @@
 """How pictures are to be: the key by which equal viewers share one rendition."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 Size = tuple[int, int]
@@ -49,11 +49,12 @@ class Look:
 
     def within(self, bound: "Look") -> "Look":
         """This look where it is below the bound, else the bound, value by value."""
-        return Look(
-            _least(self.width, bound.width),
-            _least(self.height, bound.height),
-            _least(self.quality, bound.quality),
-            _least(self.fps, bound.fps),
+        return replace(
+            self,
+            width=_least(self.width, bound.width),
+            height=_least(self.height, bound.height),
+            quality=_least(self.quality, bound.quality),
+            fps=_least(self.fps, bound.fps),
         )
 
 

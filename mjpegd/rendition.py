@@ -64,32 +64,28 @@ class Rendition:
                 continue
             try:
                 made = await self._made(frame)
-                seq = made.seq
-                self.ring.publish(made)
-                self.rate.tick(made.ready)
             except BrokenPicture as error:
                 self._log.warning("picture skipped", reason=str(error))
             except Exception:  # noqa: BLE001  (a bug costs one picture)
                 self._log.exception("a picture could not be made in another look: this is a bug in mjpegd")
+            else:
+                seq = made.seq
+                self.ring.publish(made)
+                self.rate.tick(made.ready)
 
     async def _made(self, frame: Frame) -> Frame:
         """The frame in this look: itself where that is how it is."""
         if not self.look.encodes:
             return frame
-        return await self._encoders.run(self._newest)
+        return await self._encoders.run(lambda: self._in_look(self._source.newest or frame))  # it may come to it late
 
-    def _newest(self) -> Frame:
-        """The frame that is the newest now, in this look: an encoder may have come to it late."""
-        frame = self._source.newest
-        assert frame is not None  # there was one, and it is forgotten only while nobody watches
+    def _in_look(self, frame: Frame) -> Frame:
         size = self.look.fitted(frame.width, frame.height)
         as_it_is = size == (frame.width, frame.height)
         if as_it_is and not self._is_worth(frame):
             return frame
-        began = monotonic()
-        quality = self.look.quality or self.quality
+        began, quality = monotonic(), self.look.quality or self.quality
         picture = self._prints.get(frame, (size, quality, self.look.exact), lambda: self._encoded(frame, size, quality))
-        spent = monotonic() - began
         if as_it_is and len(picture) >= len(frame.jpeg):
             return frame
         return multipart.assemble(
@@ -100,7 +96,7 @@ class Rendition:
             width=size[0],
             height=size[1],
             missing=frame.missing,
-            encode=frame.encode + spent,
+            encode=frame.encode + monotonic() - began,
         )
 
     def _is_worth(self, frame: Frame) -> bool:
