@@ -10,8 +10,8 @@ from mjpegd.access.caller import Caller
 from mjpegd.access.guard import opens_page, presented
 from mjpegd.errors import HttpError, ProtocolError
 from mjpegd.http import cors, login, tcp
-from mjpegd.http.live import Viewer, stream_head
-from mjpegd.http.response import Play, Response, error_response
+from mjpegd.http.live import Viewer
+from mjpegd.http.response import Play, Response, error_response, stream_head
 from mjpegd.http.routes import Answer, answer, without_base
 from mjpegd.http.site import Site
 from mjpegd.masking import mask

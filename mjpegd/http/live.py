@@ -7,10 +7,10 @@ share is bounded by TCP_NOTSENT_LOWAT (see `tcp`). So a slow viewer skips whole 
 import asyncio
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 from mjpegd import log
@@ -22,13 +22,11 @@ from mjpegd.http import tcp
 from mjpegd.http.clients import Clients
 from mjpegd.http.governor import Governor
 from mjpegd.http.line import Line
-from mjpegd.http.response import Play
+from mjpegd.http.response import Play, stream_head
 from mjpegd.look import Look
 from mjpegd.timing import percentiles
 from mjpegd.wire import via
-from mjpegd.wire.conditional import http_date
-from mjpegd.wire.http import render_head
-from mjpegd.wire.multipart import CONTENT_TYPE, Pieces, with_lines
+from mjpegd.wire.multipart import Pieces, with_lines
 
 HOPELESS, GOODBYE = 2.0, 5.0
 """Seconds that a frame may be under way before nobody waits for its end; and the whole farewell at most."""
@@ -37,27 +35,6 @@ AGES = 64
 PROBES = 2
 PROBE_AFTER = 0.1
 """How often a frame is sent once more to a client whose FIN came, and the seconds between."""
-
-
-def stream_head(relays: Iterable[str], more: Mapping[str, str]) -> bytes:
-    """The head of every stream: never cached, never buffered by nginx, delimited by the connection's end."""
-    return render_head(
-        200,
-        (
-            ("Date", http_date(time())),
-            ("Server", "mjpegd"),
-            ("Content-Type", CONTENT_TYPE),
-            ("Cache-Control", "no-store, no-cache, must-revalidate, max-age=0"),
-            ("Pragma", "no-cache"),
-            ("Connection", "close"),
-            ("X-Accel-Buffering", "no"),
-            ("Vary", "Accept, Origin" if "Vary" in more else "Accept"),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Cross-Origin-Resource-Policy", "cross-origin"),
-            ("Via", via.render(relays)),
-            *((name, value) for name, value in more.items() if name != "Vary"),
-        ),
-    )
 
 
 class Viewer:
@@ -123,8 +100,8 @@ class Viewer:
         self._look, self._place = play.look, ExitStack()
         self._width = self._height = 0
         self._view = self._verbose_part if play.verbose else play.profile.view
-        self._governor: Governor | None = None
-        self._plain = True
+        self._governor = self._made_governor()
+        self._plain = self._governor is None
         self._ages: deque[float] = deque(maxlen=AGES)
         self._attention = asyncio.Event()
         self._frame: Frame | None = None
@@ -146,6 +123,9 @@ class Viewer:
             stack.callback(self._leave_place)
             self._ring = self._place.enter_context(self._camera.watch(self._look))
             self.tally = stack.enter_context(self._camera.audience.seat())
+            if self._governor is not None:
+                self._governor.start()
+                stack.callback(self._governor.stop)
             if config.limits.duration:
                 loop = asyncio.get_running_loop()
                 stack.callback(loop.call_later(config.limits.duration, self.dismiss, "timed out").cancel)
@@ -153,7 +133,6 @@ class Viewer:
 
     async def _run(self, headers: Mapping[str, str]) -> None:
         tcp.hold_nothing(self._writer)
-        self._govern()
         watcher = asyncio.create_task(self._watch(), name="viewer-watch")
         reason = "left"
         try:
@@ -164,8 +143,6 @@ class Viewer:
             reason = "cut" if self._ring.closed else "left"
         finally:
             watcher.cancel()
-            if self._governor is not None:
-                self._governor.stop()
             if self._deadline is not None:
                 self._deadline.cancel()
             self._ring.leave(self)
@@ -222,14 +199,13 @@ class Viewer:
     def _leave_place(self) -> None:
         self._place.close()
 
-    def _govern(self) -> None:
-        """Have it led down when it is too slow, if it is to be."""
+    def _made_governor(self) -> Governor | None:
+        """What leads it down when its connection is too slow, if it is to be led."""
         play = self.asked
-        if play.adapt or play.budget is not None:
-            line, resizable = Line(self._writer, self.tally.bytes), not self._profile.own_head
-            self._governor = Governor(self, self._camera, line, self._look, resizable=resizable, budget=play.budget)
-            self._plain = False
-            self._governor.start()
+        if not play.adapt and play.budget is None:
+            return None
+        line, resizable = Line(self._writer, self.tally.bytes), not self._profile.own_head
+        return Governor(self, self._camera, line, self._look, resizable=resizable, budget=play.budget)
 
     def mark(self) -> None:
         """Note how far it has come: the rate is that between the last two marks."""

@@ -1,7 +1,7 @@
 """The two kinds of answer: at once (`Response`) and made of frames (`Play`)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from time import time
 from typing import Any
@@ -11,9 +11,10 @@ from mjpegd.access.principal import Principal
 from mjpegd.camera import Camera
 from mjpegd.errors import HttpError
 from mjpegd.look import Look
+from mjpegd.wire import via
 from mjpegd.wire.conditional import http_date
 from mjpegd.wire.http import render_head
-from mjpegd.wire.multipart import Profile
+from mjpegd.wire.multipart import CONTENT_TYPE, Profile
 
 _BODILESS = frozenset({204, 304})
 """RFC 9110 15.3.5 and 15.4.5: neither content nor a Content-Length of our own."""
@@ -71,3 +72,24 @@ def json_response(content: Mapping[str, Any], status: int = 200, headers: Mappin
 def error_response(error: HttpError) -> Response:
     """What is said to a client whose request failed: the status, why in words, and any facts that help."""
     return json_response({"error": str(error), **error.facts}, error.status, error.headers)
+
+
+def stream_head(relays: Iterable[str], more: Mapping[str, str]) -> bytes:
+    """The head of every stream: never cached, never buffered by nginx, delimited by the connection's end."""
+    return render_head(
+        200,
+        (
+            ("Date", http_date(time())),
+            ("Server", "mjpegd"),
+            ("Content-Type", CONTENT_TYPE),
+            ("Cache-Control", "no-store, no-cache, must-revalidate, max-age=0"),
+            ("Pragma", "no-cache"),
+            ("Connection", "close"),
+            ("X-Accel-Buffering", "no"),
+            ("Vary", "Accept, Origin" if "Vary" in more else "Accept"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Cross-Origin-Resource-Policy", "cross-origin"),
+            ("Via", via.render(relays)),
+            *((name, value) for name, value in more.items() if name != "Vary"),
+        ),
+    )

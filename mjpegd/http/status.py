@@ -3,9 +3,12 @@
 from time import monotonic
 from typing import Any
 
+from msgspec import structs
+
 from mjpegd import __version__
 from mjpegd.camera import Camera
 from mjpegd.condition import HEALTHY, State
+from mjpegd.config import presets
 from mjpegd.http.site import Reload
 from mjpegd.http.visit import Visit
 from mjpegd.masking import mask
@@ -21,7 +24,8 @@ def cameras(visit: Visit) -> Report:
 
 def camera(visit: Visit, camera: Camera) -> Report:
     """What a camera is, what was asked and granted, how it is and since when."""
-    return {**_address(visit, camera), **_description(camera), "viewers": len(camera.audience)}
+    named = {name: structs.asdict(each) for name, each in presets.renditions(visit.site.config).items()}
+    return {**_address(visit, camera), **_description(camera), "viewers": len(camera.audience), "renditions": named}
 
 
 def _address(visit: Visit, camera: Camera) -> Report:
