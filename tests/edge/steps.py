@@ -172,6 +172,24 @@ def _controls(guest: Guest) -> Report:
     return {control["name"]: control["value"] for control in json.loads(body)["controls"]}
 
 
+def renditions(guest: Guest) -> Findings:
+    """In the closed unit too smaller pictures are made, at their own pace, once for two; else the camera's own go on."""
+    arrange(guest)
+    status, body = guest.get("/snapshot?width=320")
+    yield holds(status == 200 and jpeg_size(body) == (320, 240), "a snapshot is made smaller", status)
+    small = "cam?width=320&fps=4"
+    with guest.watch() as whole, guest.watch(small) as one, guest.watch(small) as other:
+        for viewer in (one, other):
+            viewer.first(lambda part: not part.repeat, 0, PATIENCE, "a small picture")
+        before, began = guest.camera()["encodes"], time.time()
+        time.sleep(5)
+        made, seconds = guest.camera()["encodes"] - before, time.time() - began
+    wanted = 4 * seconds
+    yield holds(wanted / 2 < made <= wanted + 2, f"two viewers cost {made} pictures in {seconds:.1f} s", made)
+    rate = sum(part.arrived > began for part in whole.parts) / seconds
+    yield note(f"the camera's own pictures meanwhile: {rate:.1f} frames/s")
+
+
 def absent(guest: Guest) -> Findings:
     """No camera when the box boots: up, with a card. Plugged in later: live without a restart."""
     arrange(guest, OPEN_TO_ALL + table("cam", "camera"), ())
@@ -418,6 +436,7 @@ STEPS = (
             unplug,
             freeze,
             controls,
+            renditions,
             absent,
             swap,
             killed,
