@@ -173,7 +173,7 @@ def _controls(guest: Guest) -> Report:
 
 
 def renditions(guest: Guest) -> Findings:
-    """In the closed unit too smaller pictures are made, at their own pace, once for two; else the camera's own go on."""
+    """In the closed unit too smaller pictures are made, at their own pace, and once for two viewers."""
     arrange(guest)
     status, body = guest.get("/snapshot?width=320")
     yield holds(status == 200 and jpeg_size(body) == (320, 240), "a snapshot is made smaller", status)
