@@ -23,7 +23,7 @@ HOUSE, TESTS = ROOT / "mjpegd", ROOT / "tests"
 FLOORS = (
     (
         *("mjpegd", "errors", "frame", "timing", "masking", "hosts", "systemd", "backoff", "condition", "demand"),
-        *("opencv", "look", "pace", "adaptation"),
+        *("opencv", "aside", "look", "pace", "adaptation"),
     ),
     ("log", "jpeg", "wire", "ladder", "prints"),
     ("config", "ring"),
@@ -68,7 +68,7 @@ PRIVILEGES = {
     ),
     "ssl": ("sources.ffinput", "http.tls", "http.server", "sources.client.connection", "sources.client.session"),
     "threading": (
-        *("log", "ring", "prints", "lifeline", "pauses", "capture", "app", "probe", "http.controls"),
+        *("log", "aside", "ring", "prints", "lifeline", "pauses", "capture", "app", "probe"),
         *(
             f"sources.{name}"
             for name in (

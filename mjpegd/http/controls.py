@@ -7,15 +7,14 @@ What needs linuxpy is imported where it is used, in a thread: who asks of a came
 """
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from mjpegd import log
+from mjpegd.aside import aside
 from mjpegd.camera import Camera
 from mjpegd.condition import SHOWING
 from mjpegd.config.scalar import scalar
@@ -122,7 +121,8 @@ async def _ask(camera: Camera, job: Callable[[int], T]) -> T:
     path, deadline = _node(camera), monotonic() + PATIENCE
     while (before := _at_work.get(camera)) is not None and not before.done():
         await _end(before, camera, deadline)
-    work = _in_thread(partial(_in_session, path, job))
+    work = asyncio.wrap_future(aside(partial(_in_session, path, job), "controls"))
+    work.add_done_callback(asyncio.Future.exception)  # looked at, also when nobody waits for it any more
     _at_work[camera] = work
     await _end(work, camera, deadline)
     try:
@@ -136,26 +136,6 @@ async def _end(work: asyncio.Future[Any], camera: Camera, deadline: float) -> No
     while not (await asyncio.wait((work,), timeout=LOOK_EVERY))[0]:
         if monotonic() > deadline or camera.ring.closed:
             raise HttpError(503, "the camera's driver does not answer", facts=_state(camera))
-
-
-def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
-    """What `work` gives, in a thread of its own that may be left behind.
-
-    A driver may never answer, and cannot be interrupted: asyncio's own executor would be waited for at the end, and
-    run out of threads before.
-    """
-    answer: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(work())
-        except Exception as error:  # noqa: BLE001  (whatever it is, it belongs to who asked)
-            answer.set_exception(error)
-
-    threading.Thread(target=run, name="controls", daemon=True).start()
-    done = asyncio.wrap_future(answer)
-    done.add_done_callback(asyncio.Future.exception)  # looked at, also when nobody waits for it any more
-    return done
 
 
 def _in_session(path: str, job: Callable[[int], T]) -> T:

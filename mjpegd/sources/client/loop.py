@@ -7,8 +7,10 @@ import asyncio
 import socket
 import threading
 from collections.abc import Coroutine, Iterable
-from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
+
+from mjpegd.aside import aside
 
 SLICE = 0.2
 """Seconds between two looks at `stop`."""
@@ -20,24 +22,12 @@ T = TypeVar("T")
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """A loop that resolves names in a thread which may be left behind.
-
-    `getaddrinfo` cannot be interrupted and may take half a minute; asyncio's own executor would be waited for.
-    """
+    """A loop that resolves names in a thread which may be left behind: it may take half a minute."""
 
     async def getaddrinfo(self, *query: Any, **options: Any) -> Any:
         """As `socket.getaddrinfo`."""
-        answer: Future[Any] = Future()
-
-        def resolve() -> None:
-            if answer.set_running_or_notify_cancel():
-                try:
-                    answer.set_result(socket.getaddrinfo(*query, **options))
-                except (OSError, ValueError) as error:
-                    answer.set_exception(error)
-
-        threading.Thread(target=resolve, name="resolve", daemon=True).start()
-        return await asyncio.wrap_future(answer, loop=self)
+        resolve = partial(socket.getaddrinfo, *query, **options)
+        return await asyncio.wrap_future(aside(resolve, "resolve"), loop=self)
 
 
 class PrivateLoop:
