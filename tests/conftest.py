@@ -1,12 +1,15 @@
-"""Fixtures that several folders share: the LD_PRELOAD camera, pictures for it, and certificates."""
+"""Fixtures that several folders share: the LD_PRELOAD camera, pictures for it, certificates, and encoders."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy
 import pytest
 
+from mjpegd.config.schema import LimitsConfig
+from mjpegd.encoders import Encoders
 from tests.certificates import Pair, make_pair
 from tests.peers import peer
 
@@ -43,3 +46,11 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
         "new": make_pair(folder, "new"),
         "locked": make_pair(folder, "locked", "-passout", "pass:hunter2"),
     }
+
+
+@pytest.fixture
+def encoders() -> Iterator[Encoders]:
+    """Two threads for renditions, of which there may be as many as there are by default."""
+    encoders = Encoders(LimitsConfig(encoders=2))
+    yield encoders
+    encoders.close()

@@ -10,8 +10,9 @@ import pytest
 from mjpegd import camera as module
 from mjpegd.camera import Audience, Camera, Cameras, Tally
 from mjpegd.condition import State, Status
-from mjpegd.config.schema import CameraConfig
+from mjpegd.config.schema import CameraConfig, LimitsConfig
 from mjpegd.demand import Demand
+from mjpegd.encoders import Encoders
 from mjpegd.look import Look
 from mjpegd.ring import Ring
 from mjpegd.sources.base import Granted
@@ -19,6 +20,7 @@ from mjpegd.timing import Rate, Timing
 from tests.daemon import SECONDS
 from tests.pictures import frame
 
+LIMITS = LimitsConfig()
 RTSP = CameraConfig(source="rtsp://camera/")
 PORCH, ATTIC = CameraConfig(source="pattern", fps=5), CameraConfig(source="pattern", fps=6)
 
@@ -105,7 +107,7 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[Standin]:
 @pytest.fixture
 async def cameras() -> Cameras:
     """Two cameras, started."""
-    cameras = Cameras({"porch": PORCH, "attic": ATTIC}, asyncio.get_running_loop())
+    cameras = Cameras({"porch": PORCH, "attic": ATTIC}, asyncio.get_running_loop(), LIMITS)
     for camera in cameras.values():
         camera.start()
     return cameras
@@ -136,7 +138,7 @@ def soon() -> float:
 async def test_the_order_is_the_configurations(cameras: Cameras) -> None:
     """Cameras stand in the order of the configuration, before and behind a reload."""
     assert list(cameras) == ["porch", "attic"]
-    await cameras.apply({"cellar": PORCH, "attic": ATTIC, "porch": PORCH})
+    await cameras.apply({"cellar": PORCH, "attic": ATTIC, "porch": PORCH}, LIMITS)
 
     assert list(cameras) == ["cellar", "attic", "porch"]
     assert (len(cameras), cameras["cellar"].name) == (3, "cellar")
@@ -145,7 +147,7 @@ async def test_the_order_is_the_configurations(cameras: Cameras) -> None:
 async def test_nothing_changed(cameras: Cameras, captures: list[Standin]) -> None:
     """A reload that changes nothing is noticed by no camera."""
     before = dict(cameras)
-    await cameras.apply({"porch": CameraConfig(source="pattern", fps=5), "attic": ATTIC})
+    await cameras.apply({"porch": CameraConfig(source="pattern", fps=5), "attic": ATTIC}, LIMITS)
 
     assert dict(cameras) == before
     assert [capture.asked for capture in captures] == [["start"], ["start"]]
@@ -153,7 +155,7 @@ async def test_nothing_changed(cameras: Cameras, captures: list[Standin]) -> Non
 
 async def test_added(cameras: Cameras, captures: list[Standin]) -> None:
     """A new camera is made and started, the others go on."""
-    await cameras.apply({"porch": PORCH, "attic": ATTIC, "cellar": PORCH})
+    await cameras.apply({"porch": PORCH, "attic": ATTIC, "cellar": PORCH}, LIMITS)
 
     assert names(captures) == ["porch", "attic", "cellar"]
     assert [capture.asked for capture in captures] == [["start"]] * 3
@@ -162,7 +164,7 @@ async def test_added(cameras: Cameras, captures: list[Standin]) -> None:
 async def test_removed(cameras: Cameras, captures: list[Standin]) -> None:
     """A camera that is gone is stopped, its viewers are told, and the others go on."""
     gone, waiting = cameras["porch"], cameras["porch"].ring.next(0, soon())
-    await cameras.apply({"attic": ATTIC})
+    await cameras.apply({"attic": ATTIC}, LIMITS)
 
     assert list(cameras) == ["attic"]
     assert await waiting is None
@@ -174,7 +176,7 @@ async def test_changed(cameras: Cameras, captures: list[Standin]) -> None:
     """A camera whose keys changed is opened again once its thread let go; its viewers stay, others do not notice."""
     before, ring = cameras["porch"], cameras["porch"].ring
     waiting = ring.next(0, soon())
-    await cameras.apply({"porch": ATTIC, "attic": ATTIC})
+    await cameras.apply({"porch": ATTIC, "attic": ATTIC}, LIMITS)
 
     assert cameras["porch"] is before
     assert (before.ring, before.config, captures[-1].config) == (ring, ATTIC, ATTIC)
@@ -188,7 +190,7 @@ async def test_changed(cameras: Cameras, captures: list[Standin]) -> None:
 async def test_ids_keep_rising(cameras: Cameras, captures: list[Standin]) -> None:
     """The frames of a camera that was opened again are numbered on: none is taken for one of before, or held back."""
     seen = [captures[0].give() for _ in range(3)]
-    await cameras.apply({"porch": ATTIC, "attic": ATTIC})
+    await cameras.apply({"porch": ATTIC, "attic": ATTIC}, LIMITS)
     seen += [captures[-1].give() for _ in range(3)]
 
     assert seen == [1, 2, 3, 4, 5, 6]
@@ -199,7 +201,7 @@ async def test_ids_keep_rising(cameras: Cameras, captures: list[Standin]) -> Non
 
 async def test_all_at_once(cameras: Cameras, captures: list[Standin]) -> None:
     """One reload adds, removes and changes, and each camera feels only its own part."""
-    await cameras.apply({"attic": PORCH, "cellar": ATTIC})
+    await cameras.apply({"attic": PORCH, "cellar": ATTIC}, LIMITS)
 
     assert list(cameras) == ["attic", "cellar"]
     assert {capture.name: capture.asked for capture in captures[:2]} == {
@@ -213,7 +215,7 @@ async def test_all_at_once(cameras: Cameras, captures: list[Standin]) -> None:
 async def test_a_device_is_free_before_the_next_one_wants_it(cameras: Cameras, captures: list[Standin]) -> None:
     """A camera that has only another name is opened when the one of before has let go of the device, not sooner."""
     captures[0].lets_go = False
-    renaming = asyncio.create_task(cameras.apply({"door": PORCH, "attic": ATTIC}))
+    renaming = asyncio.create_task(cameras.apply({"door": PORCH, "attic": ATTIC}, LIMITS))
     await turns()
     assert captures[-1].name == "door"
     assert captures[-1].asked == []
@@ -229,7 +231,7 @@ async def test_a_thread_that_does_not_let_go(
     """A source that keeps its device is left behind, the new one tries, and the old one is still watched."""
     monkeypatch.setattr(module, "LET_GO", 0.0)
     captures[0].lets_go, captures[0].held = False, 42.0
-    await cameras.apply({"porch": ATTIC, "attic": ATTIC})
+    await cameras.apply({"porch": ATTIC, "attic": ATTIC}, LIMITS)
 
     assert cameras["porch"].capture is captures[-1]  # type: ignore[comparison-overlap]
     assert captures[-1].asked[-1] == "start"
@@ -244,7 +246,7 @@ async def test_a_removed_camera_that_does_not_let_go(
     """A camera that is gone from the configuration while its thread is held is watched on: only a restart frees it."""
     monkeypatch.setattr(module, "LET_GO", 0.0)
     captures[0].lets_go, captures[0].held = False, 42.0
-    await cameras.apply({"attic": ATTIC})
+    await cameras.apply({"attic": ATTIC}, LIMITS)
 
     assert (list(cameras), cameras.stuck()) == (["attic"], {"porch": 42.0})
 
@@ -260,7 +262,7 @@ async def test_stuck(cameras: Cameras, captures: list[Standin]) -> None:
 async def test_stopped_while_it_is_opened_again(cameras: Cameras, captures: list[Standin]) -> None:
     """A camera that is stopped while its thread is waited for is not started any more."""
     captures[0].lets_go = False
-    reopening = asyncio.create_task(cameras.apply({"porch": ATTIC, "attic": ATTIC}))
+    reopening = asyncio.create_task(cameras.apply({"porch": ATTIC, "attic": ATTIC}, LIMITS))
     await turns()
     cameras["porch"].stop()
     captures[0].lets_go = True
@@ -272,27 +274,29 @@ async def test_stopped_while_it_is_opened_again(cameras: Cameras, captures: list
 async def test_renditions_follow_the_quality(cameras: Cameras) -> None:
     """What is made of a camera's frames has the quality of the new configuration too."""
     with cameras["porch"].watch(Look(640)):
-        (made,) = cameras["porch"]._renditions.values()
+        (made,) = cameras["porch"].renditions
         assert made.quality == PORCH.quality
-        await cameras.apply({"porch": CameraConfig(source="pattern", quality=20), "attic": ATTIC})
+        await cameras.apply({"porch": CameraConfig(source="pattern", quality=20), "attic": ATTIC}, LIMITS)
 
         assert made.quality == 20
 
 
 async def test_removed_and_added_again(cameras: Cameras, captures: list[Standin]) -> None:
     """A camera that comes back after a reload without it is a new one, and works."""
-    await cameras.apply({"attic": ATTIC})
-    await cameras.apply({"attic": ATTIC, "porch": PORCH})
+    await cameras.apply({"attic": ATTIC}, LIMITS)
+    await cameras.apply({"attic": ATTIC, "porch": PORCH}, LIMITS)
     captures[-1].give()
 
     assert not cameras["porch"].ring.closed
     assert await cameras["porch"].ring.next(0, soon()) is not None
 
 
-async def test_a_card_while_it_opens(captures: list[Standin], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_card_while_it_opens(
+    captures: list[Standin], encoders: Encoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A camera that takes long to open has a card shown; one that is stopped before has not."""
     monkeypatch.setattr(module, "PATIENCE", 0.0)
-    patient, stopped = (Camera(name, PORCH, asyncio.get_running_loop()) for name in ("patient", "stopped"))
+    patient, stopped = (Camera(name, PORCH, asyncio.get_running_loop(), encoders) for name in ("patient", "stopped"))
     patient.start()
     stopped.start()
     stopped.stop()
@@ -337,7 +341,7 @@ def test_audience() -> None:
     assert audience.total() == Tally(12, 2, 500)
 
 
-@pytest.mark.parametrize("look", [Look(), Look(640), Look(0, 5), Look(640, 5)])
+@pytest.mark.parametrize("look", [Look(), Look(640), Look(fps=5), Look(640, quality=50, fps=5)])
 async def test_who_watches_is_demand(look: Look, cameras: Cameras, captures: list[Standin]) -> None:
     """A camera is wanted while somebody watches, in whatever look, and was wanted just now when the last one left."""
     porch = cameras["porch"]
@@ -350,7 +354,7 @@ async def test_who_watches_is_demand(look: Look, cameras: Cameras, captures: lis
     seen += [porch.demand.now, porch.demand.within(60), cameras["attic"].demand.within(60)]
 
     assert seen == [True, True, False, True, False]
-    assert porch._renditions == {}
+    assert len(porch.renditions) == 0
 
 
 async def test_a_picture_is_demand(cameras: Cameras, captures: list[Standin]) -> None:
@@ -401,7 +405,7 @@ async def test_a_pause_outlives_a_reload(cameras: Cameras, captures: list[Standi
     """A paused camera that is opened again for another configuration is paused still, and its viewers are."""
     with cameras["porch"].watch(Look()):
         cameras["porch"].pause()
-        await cameras.apply({"porch": ATTIC, "attic": ATTIC})
+        await cameras.apply({"porch": ATTIC, "attic": ATTIC}, LIMITS)
 
         assert (captures[-1].demand.paused, captures[-1].demand.now) == (True, True)
 
@@ -409,10 +413,10 @@ async def test_a_pause_outlives_a_reload(cameras: Cameras, captures: list[Standi
 async def test_paused_names(captures: list[Standin]) -> None:
     """Cameras whose names stand among the paused ones are paused from the start, and so are those a reload adds."""
     paused = {"attic"}
-    cameras = Cameras({"porch": PORCH, "attic": ATTIC}, asyncio.get_running_loop(), paused)
+    cameras = Cameras({"porch": PORCH, "attic": ATTIC}, asyncio.get_running_loop(), LIMITS, paused)
     assert [camera.demand.paused for camera in cameras.values()] == [False, True]
     paused |= {"porch", "cellar"}
-    await cameras.apply({"porch": PORCH, "cellar": PORCH, "shed": PORCH})
+    await cameras.apply({"porch": PORCH, "cellar": PORCH, "shed": PORCH}, LIMITS)
 
     assert {name: camera.demand.paused for name, camera in cameras.items()} == {
         "porch": False,
@@ -448,7 +452,7 @@ async def test_a_stuck_network_source_is_left_behind(
     captures: list[Standin],
 ) -> None:
     """A thread that the network holds is replaced, and its viewers stay; one that holds a device is not."""
-    cameras = Cameras({"porch": config}, asyncio.get_running_loop())
+    cameras = Cameras({"porch": config}, asyncio.get_running_loop(), LIMITS)
     porch = cameras["porch"]
     porch.start()
     captures[0].held, captures[0].lets_go = 42.0, False
@@ -467,7 +471,7 @@ async def test_a_stuck_network_source_is_left_behind(
 
 async def test_only_so_many_are_left_behind(captures: list[Standin]) -> None:
     """When too many threads of a camera are held it is left so, and the others go on; one that came back makes room."""
-    cameras = Cameras({"porch": RTSP, "attic": RTSP}, asyncio.get_running_loop())
+    cameras = Cameras({"porch": RTSP, "attic": RTSP}, asyncio.get_running_loop(), LIMITS)
     for camera in cameras.values():
         camera.start()
     for _ in range(module.MOST_LEFT + 2):

@@ -6,133 +6,25 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
-from random import Random
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mjpegd import pixels, rendition
 from mjpegd.camera import Camera
 from mjpegd.config.schema import CameraConfig
+from mjpegd.encoders import Encoders
 from mjpegd.errors import BrokenPicture
 from mjpegd.frame import Frame
-from mjpegd.look import Look
-from mjpegd.pace import Pace
+from mjpegd.jpeg import quality as estimated
+from mjpegd.look import Look, Size
+from mjpegd.prints import Prints
 from mjpegd.rendition import Rendition
 from mjpegd.ring import Ring
 from tests.daemon import SECONDS
 from tests.pictures import decode, frame, jpeg
 
 BIG = jpeg(128, 96)
-
-
-def chosen(fps: float, taken: Sequence[float]) -> list[int]:
-    """Which of the frames taken at these moments a pace chooses."""
-    pace = Pace(fps)
-    return [number for number, moment in enumerate(taken) if pace.wants(moment)]
-
-
-def even(fps: float, seconds: float = 4, start: float = 1000.0) -> list[float]:
-    """The moments of a camera that is on time."""
-    return [start + number / fps for number in range(round(seconds * fps))]
-
-
-def jittered(fps: float, share: float, seed: int, seconds: float = 10) -> list[float]:
-    """The same moments, each off by up to that share of the time between two."""
-    random = Random(seed)
-    return sorted(moment + random.uniform(-share, share) / fps for moment in even(fps, seconds))
-
-
-@pytest.mark.parametrize(("fps", "camera", "each"), [(15, 30, 2), (10, 30, 3), (12.5, 25, 2), (20, 60, 3)])
-def test_each_nth(fps: float, camera: int, each: int) -> None:
-    """Where it divides, a pace is every n-th frame, from the first on."""
-    taken = even(camera)
-
-    assert chosen(fps, taken) == list(range(0, len(taken), each))
-
-
-@pytest.mark.parametrize(("fps", "camera", "each"), [(5, 30, 6), (1, 30, 30), (1, 5, 5), (2, 60, 30)])
-def test_each_nth_of_many(fps: float, camera: int, each: int) -> None:
-    """So it is with a slow pace, but that the second frame may come a quarter of the pause early."""
-    numbers = chosen(fps, even(camera, 20))
-    gaps = [after - before for before, after in pairwise(numbers)]
-
-    assert each * 0.75 <= gaps[0] <= each
-    assert set(gaps[1:]) == {each}
-
-
-@pytest.mark.parametrize(("fps", "camera"), [(30, 30), (30, 25), (60, 30), (0, 30), (29.97, 30), (30, 29.97)])
-def test_no_more_than_there_are(fps: float, camera: float) -> None:
-    """A pace that the camera only just reaches, or does not, takes every frame."""
-    taken = even(camera)
-
-    assert len(chosen(fps, taken)) >= len(taken) - 1
-
-
-def test_two_of_three() -> None:
-    """20 of 30 is two frames of each three, and nowhere three in a row or two left out."""
-    numbers = chosen(20, even(30, 10))
-
-    assert len(numbers) == pytest.approx(200, abs=1)
-    assert {after - before for before, after in pairwise(numbers)} == {1, 2}
-    assert all(after - before == 3 for before, after in zip(numbers, numbers[2:], strict=False))
-
-
-@pytest.mark.parametrize("fps", [5, 7, 10, 15, 20, 24])
-@pytest.mark.parametrize("seed", range(5))
-def test_jitter(fps: float, seed: int) -> None:
-    """Frames that come a little early or late are chosen at the pace all the same, without bursts or holes."""
-    taken = jittered(30, 0.2, seed)
-    moments = [taken[number] for number in chosen(fps, taken)]
-    gaps = [after - before for before, after in pairwise(moments)]
-
-    assert len(moments) == pytest.approx(10 * fps, abs=4)
-    assert min(gaps) > 0.4 / fps
-    assert max(gaps) < 1 / fps + 1.5 / 30
-
-
-@given(st.floats(0.5, 60), st.lists(st.floats(0.001, 2), max_size=200))
-def test_never_above_the_pace(fps: float, pauses: Sequence[float]) -> None:
-    """However irregular a camera is, no stretch of time has more than one frame above what the pace allows."""
-    taken = [1000.0]
-    for pause in pauses:
-        taken.append(taken[-1] + pause)
-    moments = [taken[number] for number in chosen(fps, taken)]
-
-    for first, begin in enumerate(moments):
-        for last in range(first, len(moments)):
-            assert last - first <= (moments[last] - begin) * fps + 1.01
-
-
-def test_after_a_pause() -> None:
-    """What was missed in a pause is not made up: the pace begins anew with the first frame that comes."""
-    taken = [*even(30, 1), *even(30, 2, start=1010.0)]
-    later = [number - 30 for number in chosen(10, taken) if number >= 30]
-
-    assert later == list(range(0, 60, 3))
-
-
-def test_no_pace() -> None:
-    """Without a pace every frame is wanted, also two of one moment."""
-    pace = Pace(0)
-
-    assert all(pace.wants(moment) for moment in (5.0, 5.0, 5.1, 9.0))
-
-
-@pytest.mark.parametrize(
-    ("look", "name"),
-    [
-        (Look(), "passthrough"),
-        (Look(640), "w640"),
-        (Look(fps=5), "5fps"),
-        (Look(640, 12.5), "w640 12.5fps"),
-        (Look(0, 0), "passthrough"),
-    ],
-)
-def test_name(look: Look, name: str) -> None:
-    """A look's name says width and pace, if it has any."""
-    assert look.name == name
 
 
 @pytest.fixture
@@ -142,12 +34,13 @@ async def source() -> Ring:
 
 
 @pytest.fixture
-async def made(source: Ring) -> AsyncIterator[Callable[..., Rendition]]:
-    """Makes renditions of that ring, and stops them."""
-    loop, renditions = asyncio.get_running_loop(), list[Rendition]()
+async def made(source: Ring, encoders: Encoders) -> AsyncIterator[Callable[..., Rendition]]:
+    """Makes renditions of that ring that share their prints, and stops them."""
+    prints, renditions = Prints(), list[Rendition]()
 
-    def make(width: int = 0, fps: float = 0) -> Rendition:
-        renditions.append(Rendition("porch", source, Look(width, fps), 80, loop))
+    def make(width: int = 0, **more: Any) -> Rendition:
+        look = Look(width, **more)
+        renditions.append(Rendition("porch", source, look, prints, encoders=encoders, quality=80))
         return renditions[-1]
 
     yield make
@@ -157,6 +50,17 @@ async def made(source: Ring) -> AsyncIterator[Callable[..., Rendition]]:
 
 
 Make = Callable[..., Rendition]
+
+
+def before_scaling(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    """Have that done in the encoder's thread, each time before a picture is scaled."""
+    scale = pixels.scale
+
+    def hooked(image: pixels.Pixels, size: Size, *, bars: bool = False) -> pixels.Pixels:
+        do()
+        return scale(image, size, bars=bars)
+
+    monkeypatch.setattr(pixels, "scale", hooked)
 
 
 def soon() -> float:
@@ -204,21 +108,27 @@ async def test_never_up(width: int, source: Ring, made: Make) -> None:
 
 async def test_pixels_are_not_for_the_loop(source: Ring, made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scaling happens in another thread: the loop goes on serving."""
-    threads, scale = [], pixels.scale
-
-    def noted(data: memoryview, have: int, width: int, quality: int) -> tuple[memoryview, int, int]:
-        threads.append((threading.current_thread(), width, quality))
-        return scale(data, have, width, quality)
-
-    monkeypatch.setattr(pixels, "scale", noted)
+    threads: list[threading.Thread] = []
+    before_scaling(monkeypatch, lambda: threads.append(threading.current_thread()))
     shown = made(64).ring.next(0, soon())
     await turns()
     source.publish(big(1))
     await shown
 
-    ((thread, width, quality),) = threads
+    (thread,) = threads
     assert thread is not threading.current_thread()
-    assert (width, quality) == (64, 80)
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(0, 80), (35, 35), (95, 95)])
+async def test_quality_of_what_is_scaled(asked: int, expected: int, source: Ring, made: Make) -> None:
+    """What is made smaller has the quality that was asked for, else the camera's key."""
+    shown = made(64, quality=asked).ring.next(0, soon())
+    await turns()
+    source.publish(big(1))
+    small = await shown
+
+    assert small is not None
+    assert estimated(small.jpeg) == expected
 
 
 class Counting:
@@ -299,13 +209,8 @@ async def test_a_scaled_card_is_a_card(source: Ring, made: Make) -> None:
 
 async def test_time_never_runs_backwards(source: Ring, made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames leave in the order in which they were taken, also where one takes longer to scale than the next."""
-    slow, scale = threading.Event(), pixels.scale
-
-    def uneven(data: memoryview, have: int, width: int, quality: int) -> tuple[memoryview, int, int]:
-        slow.wait(10 * SECONDS)
-        return scale(data, have, width, quality)
-
-    monkeypatch.setattr(pixels, "scale", uneven)
+    slow = threading.Event()
+    before_scaling(monkeypatch, lambda: slow.wait(10 * SECONDS))
     paced = made(64)
     viewer = Counting(paced.ring)
     await turns()
@@ -321,17 +226,19 @@ async def test_time_never_runs_backwards(source: Ring, made: Make, monkeypatch: 
 
 async def test_a_slow_scaler_skips(source: Ring, made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where scaling is slower than the camera, frames are left out, none is queued: the next one made is the newest."""
-    slow, scale = threading.Event(), pixels.scale
+    begun, slow = threading.Event(), threading.Event()
 
-    def waits(data: memoryview, have: int, width: int, quality: int) -> tuple[memoryview, int, int]:
+    def wait() -> None:
+        begun.set()
         slow.wait(10 * SECONDS)
-        return scale(data, have, width, quality)
 
-    monkeypatch.setattr(pixels, "scale", waits)
+    before_scaling(monkeypatch, wait)
     paced = made(64)
     viewer = Counting(paced.ring)
     await turns()
-    await publish(source, [big(seq) for seq in range(1, 100)])
+    source.publish(big(1))
+    assert await asyncio.to_thread(begun.wait, 10 * SECONDS)
+    await publish(source, [big(seq) for seq in range(2, 100)])
     slow.set()
     await until(paced.ring, 99)
 
@@ -355,15 +262,14 @@ async def test_a_broken_picture(source: Ring, made: Make, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("error", [BrokenPicture("torn"), RuntimeError("a bug"), MemoryError()])
 async def test_whatever_goes_wrong(error: Exception, source: Ring, made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever error one picture raises, it costs that picture, and those who watch see the next."""
-    scale, failing, failed = pixels.scale, [error], threading.Event()
+    failing, failed = [error], threading.Event()
 
-    def fails(data: memoryview, have: int, width: int, quality: int) -> tuple[memoryview, int, int]:
+    def fail() -> None:
         if failing:
             failed.set()
             raise failing.pop()
-        return scale(data, have, width, quality)
 
-    monkeypatch.setattr(pixels, "scale", fails)
+    before_scaling(monkeypatch, fail)
     paced = made(64)
     source.publish(big(1))
     assert await asyncio.to_thread(failed.wait, 10 * SECONDS)
@@ -395,50 +301,47 @@ async def test_silence(source: Ring, made: Make, monkeypatch: pytest.MonkeyPatch
     assert (await shown) is source.newest
 
 
-def pattern() -> Camera:
+@pytest.fixture
+async def camera(encoders: Encoders) -> Camera:
     """A camera that was not started."""
-    return Camera("porch", CameraConfig(source="pattern", quality=33), asyncio.get_running_loop())
+    return Camera("porch", CameraConfig(source="pattern", quality=33), asyncio.get_running_loop(), encoders)
 
 
-async def test_made_once_for_all() -> None:
+async def test_made_once_for_all(camera: Camera) -> None:
     """Who asks for the same look gets the same ring, who asks for another one another."""
-    camera = pattern()
     with ExitStack() as stack:
-        rings = [stack.enter_context(camera.watch(Look(640, 5))) for _ in range(3)]
-        other = stack.enter_context(camera.watch(Look(640, 6)))
+        rings = [stack.enter_context(camera.watch(Look(640, fps=5))) for _ in range(3)]
+        other = stack.enter_context(camera.watch(Look(640, fps=6)))
 
         assert rings[0] is rings[1] is rings[2] is not other
         assert camera.ring not in (*rings, other)
 
 
-async def test_the_cameras_own() -> None:
+async def test_the_cameras_own(camera: Camera) -> None:
     """Who wants the frames as they are watches the camera's own ring, and nothing is made."""
-    camera = pattern()
     with camera.watch(Look()) as ring:
         assert ring is camera.ring
-        assert camera._renditions == {}
+        assert len(camera.renditions) == 0
 
 
-async def test_by_nobody_for_nobody() -> None:
+async def test_by_nobody_for_nobody(camera: Camera) -> None:
     """A rendition stops with the last who watches, not before, and begins anew with the next."""
-    camera = pattern()
     with camera.watch(Look(64)) as first:
         with camera.watch(Look(64)):
             pass
-        (running,) = camera._renditions.values()
+        (running,) = camera.renditions
         await turns()
         assert not running._task.done()
     await turns()
 
     assert running._task.cancelled()
-    assert camera._renditions == {}
+    assert len(camera.renditions) == 0
     with camera.watch(Look(64)) as ring:
         assert ring is not first
 
 
-async def test_who_comes_later_sees_at_once() -> None:
+async def test_who_comes_later_sees_at_once(camera: Camera) -> None:
     """A rendition that is made while the camera is there begins with the newest frame, not with the next."""
-    camera = pattern()
     camera.ring.publish(big(1))
     with camera.watch(Look(64)) as ring:
         shown = await ring.next(0, soon())

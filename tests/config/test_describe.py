@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mjpegd.config.describe import effective, example, keys_of, toml_value
 from mjpegd.config.load import load
-from mjpegd.config.schema import NAMED, SECTIONS, Config, KeyConfig
+from mjpegd.config.schema import NAMED, SECTIONS, Config, KeyConfig, RenditionConfig
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -26,15 +26,17 @@ def test_example_is_the_defaults(tmp_path: Path) -> None:
     assert defaults("server", "tls", "auth", "limits", "log", "camera") == tomllib.loads(example())
 
 
-def test_example_of_a_key(tmp_path: Path) -> None:
-    """The table of a key stands there as comments, for no secret is a default; with one it is a key that works."""
-    assert defaults("key") == {"key": tomllib.loads(uncommented())["key"]}
+def test_example_of_a_key_and_a_rendition(tmp_path: Path) -> None:
+    """The tables of which there are none by default stand there as comments; without them they are such that work."""
+    tables = tomllib.loads(uncommented())
+    assert defaults("rendition", "key") == {name: tables[name] for name in ("rendition", "key")}
     file = tmp_path / "mjpegd.toml"
     file.write_text(uncommented().replace('secret = ""', 'secret = "correct horse"'))
     config = load(file)
 
     assert {"wall": KeyConfig(secret="correct horse")} == config.key  # noqa: S106  (a test's)
-    assert msgspec.structs.replace(config, key={}) == Config()
+    assert {"mobile": RenditionConfig()} == config.rendition
+    assert msgspec.structs.replace(config, key={}, rendition={}) == Config()
 
 
 def defaults(*sections: str) -> dict[str, object]:

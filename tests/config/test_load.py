@@ -231,8 +231,8 @@ def test_error_text_is_its_problems() -> None:
         ("sever.port=1", "unknown section sever; did you mean server?"),
         ("camera.porch.hieght=1", "unknown key camera.porch.hieght; did you mean height?"),
         ("log.xyzzy=1", "unknown key log.xyzzy; known are level, format, flood_period"),
-        ("xyzzy.port=1", "unknown section xyzzy; known are server, tls, auth, limits, log, camera, key"),
-        ("port=1", "unknown section port; known are server, tls, auth, limits, log, camera, key"),
+        ("xyzzy.port=1", "unknown section xyzzy; known are server, tls, auth, limits, log, camera, rendition, key"),
+        ("port=1", "unknown section port; known are server, tls, auth, limits, log, camera, rendition, key"),
     ],
 )
 def test_did_you_mean(item: str, hint: str) -> None:
@@ -290,7 +290,7 @@ def test_types_in_a_file_are_strict(line: str, expected: str, write: Write) -> N
         ("MJPEGD_SERVER__PROT", "unknown key server.prot; did you mean port?"),
         ("MJPEGD_SERVER_PORT", "unknown section server_port; did you mean server?"),
         ("MJPEGD_SERVER", "server is not a key: write server.KEY"),
-        ("MJPEGD_", "unknown section ; known are server, tls, auth, limits, log, camera, key"),
+        ("MJPEGD_", "unknown section ; known are server, tls, auth, limits, log, camera, rendition, key"),
         ("MJPEGD_CAMERA__PORCH", "camera.porch is not a key: write camera.NAME.KEY"),
         ("MJPEGD_CAMERA__A__B__C", "camera.a.b.c is not a key: write camera.NAME.KEY"),
         ("MJPEGD_SERVER__PORT__A", "server.port.a is not a key: write server.KEY"),

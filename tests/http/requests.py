@@ -36,7 +36,7 @@ SIGNER = Signer(b"a secret of thirty-two bytes ...")
 def site(names: Iterable[str] = NAMES, config: Config | None = None, state: Path = Path("/nonexistent")) -> Site:
     """A site of cameras that were not started; `state` is where its share links are noted."""
     config = config or Config(camera={name: CameraConfig(source="pattern") for name in names})
-    cameras = Cameras(config.camera, asyncio.get_running_loop())
+    cameras = Cameras(config.camera, asyncio.get_running_loop(), config.limits)
     guard = Guard(config, Shares(state, SIGNER), SIGNER, Throttle(config))
     return Site(cameras, config, guard, Pauses(state))
 

@@ -434,7 +434,7 @@ async def test_a_links_stream(tmp_path: Path) -> None:
     play = await ask(site(config=guarded("admin"), state=tmp_path), request(f"/s/{token}.mjpg"))
 
     assert isinstance(play, Play)
-    assert (play.camera.name, play.look) == ("attic", Look(640, 5))
+    assert (play.camera.name, play.look) == ("attic", Look(640, fps=5))
 
 
 async def test_a_key_for_one_camera() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from mjpegd.condition import State, Status
-from mjpegd.config.schema import AuthConfig, CameraConfig, Config
+from mjpegd.config.presets import PRESETS
+from mjpegd.config.schema import AuthConfig, CameraConfig, Config, RenditionConfig
 from mjpegd.errors import HttpError
 from mjpegd.http.response import Response
 from mjpegd.http.site import Site
@@ -20,6 +21,7 @@ ADDRESS = f"rtsp://me:{SECRET}@10.1.2.3/live"
 CONFIG = Config(
     camera={"porch": CameraConfig(source=ADDRESS, fps=15, on_demand=True), "attic": CameraConfig(source="pattern")},
     auth=AuthConfig(anonymous=("view",)),
+    rendition={"mobile": RenditionConfig(480, quality=60)},
 )
 
 
@@ -43,6 +45,7 @@ async def test_a_camera_that_was_never_open(place: Site) -> None:
 
     assert status == 200
     assert report.pop("since") > 1e9
+    assert report.pop("renditions").keys() == {*PRESETS, "mobile"} - {"none"}
     assert report == {
         "name": "porch",
         "state": "starting",
@@ -157,12 +160,22 @@ async def test_a_stuck_thread(place: Site, monkeypatch: pytest.MonkeyPatch) -> N
     assert (await told(place, "/health"))[0] == 503
 
 
+async def test_renditions_that_have_names(place: Site) -> None:
+    """A camera's report has each name that `?rendition=` takes, and what pictures of that name are like."""
+    _, report = await told(place, "/cameras/attic")
+
+    assert report["renditions"]["mobile"] == {"width": 480, "height": 0, "quality": 60, "fps": 0.0}
+    assert report["renditions"]["low-bandwidth"] == {"width": 480, "height": 360, "quality": 60, "fps": 10.0}
+
+
 async def test_stats_has_the_report(place: Site) -> None:
-    """`/stats` says of each camera all that its own report does, but for its addresses."""
+    """`/stats` says of each camera all that its own report does, but for its addresses and what it may be asked for."""
     _, report = await told(place, "/cameras/attic")
     _, stats = await told(place, "/stats")
     mine = stats["cameras"]["attic"]
 
-    assert {key: mine[key] for key in report.keys() - {"name", "stream", "snapshot"}} == {
-        key: value for key, value in report.items() if key not in {"name", "stream", "snapshot"}
+    others = {"name", "stream", "snapshot", "renditions"}
+    assert {key: mine[key] for key in report.keys() - others} == {
+        key: value for key, value in report.items() if key not in others
     }
+    assert mine["renditions"] == []  # those that are made now

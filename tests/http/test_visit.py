@@ -8,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mjpegd.access.principal import Principal, anybody
-from mjpegd.access.shares import Share
 from mjpegd.errors import HttpError
 from mjpegd.http.visit import Visit
-from mjpegd.look import Look
 from tests.http.requests import CALLER, request, site
 
 ANYBODY = anybody(("view",))
@@ -73,14 +71,6 @@ async def test_cameras() -> None:
     """The cameras of a caller are those it may see, in their order."""
     assert list(visit().cameras) == ["porch", "attic"]
     assert list(visit(limited("attic", "gone")).cameras) == ["attic"]
-
-
-async def test_look() -> None:
-    """Frames are to be as the share link says that one came with, else as the camera gives them."""
-    share = Share("4fe1a2b3", "porch", 2**40, fps=5, width=640)
-
-    assert visit().look == visit(limited("porch")).look == Look()
-    assert visit(Principal("share 4fe1a2b3", ("view",), ("porch",), share=share)).look == Look(640, 5)
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,13 @@ class Client:
         assert self.read(len(OPENING)) == OPENING
         return answer
 
+    def open_browser(self, path: str = "/stream") -> Answer:
+        """Ask for a stream of the browser profile and read as far as its first part's header block."""
+        answer = self.get(path, {"Sec-Fetch-Dest": "image"}).head()
+        assert answer.status == 200, self.buffer
+        assert self.read(len(OPENING + ADVANCE)) == OPENING + ADVANCE
+        return answer
+
     def part(self) -> Part:
         """The next part of the default profile, with the boundary behind it."""
         head = self.read_until(b"\r\n\r\n")

@@ -16,7 +16,7 @@ from tests.system.test_isolation import read_slowly
 OPEN = {"auth.anonymous": "view,snapshot,admin"}
 COLUMNS = {
     *("id", "address", "agent", "key", "camera", "rendition", "profile", "age", "fps", "frames", "skipped", "bytes"),
-    *("backlog", "latency"),
+    *("backlog", "latency", "connected", "adaptive"),
 }
 
 
@@ -73,7 +73,9 @@ def test_a_fast_and_a_slow_viewer_are_told_apart(camera: Camera) -> None:
         assert [row[key] for key in ("camera", "rendition", "profile", "key")] == [
             *("cam", "passthrough", "default", "anonymous")
         ]
-        assert row["age"] == pytest.approx(lasted, abs=0.5 * SECONDS)
+        assert row["connected"] == pytest.approx(lasted, abs=0.5 * SECONDS)
+        assert row["adaptive"] is None
+        assert 0 < row["age"]["p50"] <= row["age"]["p95"] < 1000 * lasted
         assert {key: counted[name][key] for key in came[name]} == came[name]
         assert counted[name]["backlog"] == 0
     assert told["fast"]["fps"] == pytest.approx(30, rel=0.25)
