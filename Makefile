@@ -37,6 +37,9 @@ cover: $(VENV)/test-installed ## the tests, with line coverage of mjpegd/ (ARGS=
 bench: $(VENV)/test-installed packages ## measure against uStreamer and the limit (ARGS="--quick --only many")
 	$(BIN)/python bench/run.py $(ARGS)
 
+bench-viewers: $(VENV)/bench-installed packages ## many viewers: a thousand, slow ones, renditions, trouble (ARGS="--quick")
+	$(BIN)/python bench/run.py viewers $(ARGS)
+
 bench-cameras: $(VENV)/test-installed packages ## measure with five RTSP cameras, watched and not (ARGS="--quick")
 	$(BIN)/python bench/cameras.py $(ARGS)
 
@@ -76,4 +79,8 @@ $(VENV)/test-installed: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable '.[test]'
 	@touch $@
 
-.PHONY: help run test lint types cover bench bench-cameras format install uninstall deb edge packages clean
+$(VENV)/bench-installed: $(VENV)/test-installed
+	$(BIN)/pip install --quiet --editable '.[bench]'
+	@touch $@
+
+.PHONY: help run test lint types cover bench bench-viewers bench-cameras format install uninstall deb edge packages clean

@@ -2,60 +2,83 @@
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
+import encodes
 import load
 import metrics
 from artifacts import BENCH, LOGS
+from encodes import Count
 from metrics import Reading
 from rounds import RunFailed
 from scenarios import Scenario
 from servers import Server
-from usage import LOAD_CORE, SERVER_CORE, Snapshot, Usage, pss_kb
+from setups import Setup
+from usage import LOAD_CORE, Snapshot, Usage, pss_kb
 
 START_TIMEOUT = 15.0
 STOP_TIMEOUT = 5.0
 
 
-def measure(server: Server, scenario: Scenario, seconds: float) -> Reading:
+def measure(server: Server, scenario: Scenario, setup: Setup, seconds: float) -> Reading:
     """Return the figures of one run, `seconds` of it measured."""
-    with _running(server, scenario) as (pid, port):
+    with _running(server, scenario, setup) as (pid, port):
+        sitting = Sitting(pid, f"http://127.0.0.1:{port}", scenario, setup, seconds)
         try:
-            if not scenario.audience.size:
-                return _unwatched(pid, scenario, seconds)
-            return _watched(pid, f"http://127.0.0.1:{port}/stream", scenario, seconds)
+            return sitting.watched() if setup.audiences else sitting.unwatched()
         except OSError as error:
             raise RunFailed(f"ended while it was measured: {error}") from error
 
 
-def _unwatched(pid: int, scenario: Scenario, seconds: float) -> Reading:
-    time.sleep(scenario.settle)
-    return _costs(_window(pid, None, seconds), pss_kb(pid))
+@dataclass(frozen=True)
+class Sitting:
+    """A server that runs, by its process id and its address, and what is to be measured of it for `seconds`."""
 
+    pid: int
+    address: str
+    scenario: Scenario
+    setup: Setup
+    seconds: float
 
-def _watched(pid: int, url: str, scenario: Scenario, seconds: float) -> Reading:
-    alone = pss_kb(pid)
-    with load.watching(url, scenario, seconds) as audience:
-        time.sleep(audience.opens + load.MARGIN / 2)
-        usage = _window(pid, audience.process.pid, seconds)
-        together = pss_kb(pid)
-        figures = audience.figures()
-    if not figures["frames"]:
-        raise RunFailed("the viewers got no frame")
-    growth = (together - alone) / scenario.audience.size
-    return _costs(usage, together) | load.read(figures, usage) | {metrics.PSS_PER_VIEWER: growth}
+    def unwatched(self) -> Reading:
+        """What it costs by itself."""
+        time.sleep(self.scenario.settle)
+        return _costs(self._window(), pss_kb(self.pid))
 
+    def watched(self) -> Reading:
+        """What its viewers see, and what they cost."""
+        alone = pss_kb(self.pid)
+        with load.watching(self.address, self.setup, self.scenario.settle, self.seconds) as audience:
+            time.sleep(audience.opens + load.MARGIN / 2)
+            counts, usage = self._counted(audience)
+            together = pss_kb(self.pid)
+            figures = audience.figures()
+        if not figures[0]["frames"]:
+            raise RunFailed("the viewers got no frame")
+        growth = (together - alone) / self.setup.size
+        seen = load.read(figures, usage, self.setup, self.scenario.video)
+        return _costs(usage, together) | counts | seen | {metrics.PSS_PER_VIEWER: growth}
 
-def _window(server: int, audience: int | None, seconds: float) -> Usage:
-    start = Snapshot.take(server, audience)
-    time.sleep(seconds)
-    return Usage.between(start, Snapshot.take(server, audience))
+    def _counted(self, audience: load.Load) -> tuple[Reading, Usage]:
+        """A window, and the pictures that were encoded in it if there are renditions."""
+        if not self.setup.renditions:
+            return {}, self._window(*audience.pids)
+        start = Count.take(self.address)
+        usage = self._window(*audience.pids)
+        return encodes.read(start, Count.take(self.address), self.setup, self.scenario.video), usage
+
+    def _window(self, *audience: int) -> Usage:
+        start = Snapshot.take(self.pid, *audience)
+        time.sleep(self.seconds)
+        return Usage.between(start, Snapshot.take(self.pid, *audience))
 
 
 def _costs(usage: Usage, pss: int) -> Reading:
@@ -63,11 +86,11 @@ def _costs(usage: Usage, pss: int) -> Reading:
 
 
 @contextmanager
-def _running(server: Server, scenario: Scenario) -> Iterator[tuple[int, int]]:
+def _running(server: Server, scenario: Scenario, setup: Setup) -> Iterator[tuple[int, int]]:
     """The process id and port of a server that is ready; it is stopped at the end, with all it started."""
-    port, log = _free_port(), LOGS / f"{scenario.name}-{server.name}.log"
+    port, log = _free_port(), LOGS / f"{scenario.name}-{_word(setup.name)}.log"
     command, environment = server.command(scenario.video, port), server.environment(scenario.video)
-    with log.open("wb") as output, _pinned(SERVER_CORE):
+    with log.open("wb") as output, _pinned(setup.cores):
         process = subprocess.Popen(
             command, env=environment, cwd=BENCH.parent, stdout=output, stderr=output, start_new_session=True
         )
@@ -79,9 +102,9 @@ def _running(server: Server, scenario: Scenario) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def _pinned(core: int) -> Iterator[None]:
-    """Children started within inherit the core, and so do all their threads."""
-    os.sched_setaffinity(0, {core})
+def _pinned(cores: Collection[int]) -> Iterator[None]:
+    """Children started within inherit the cores, and so do all their threads."""
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
@@ -115,6 +138,11 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _word(name: str) -> str:
+    """A row's name as part of a file's."""
+    return "-".join(re.findall(r"\w+", name))
 
 
 def _free_port() -> int:

@@ -9,6 +9,7 @@ from metrics import FOREIGN_CPU, Reading
 FOREIGN_MOST = 15.0
 """Percent of a core that other programs may use in a run."""
 REPEATS = 2
+"""How often such a run is played again, unless said."""
 
 log = logging.getLogger(__name__)
 
@@ -42,19 +43,21 @@ class Result:
         return bool(self.readings)
 
 
-def play(table: str, entrants: Sequence[Entrant], rounds: int, foreign_most: float = FOREIGN_MOST) -> list[Result]:
+def play(
+    table: str, entrants: Sequence[Entrant], rounds: int, foreign_most: float = FOREIGN_MOST, repeats: int = REPEATS
+) -> list[Result]:
     """Measure each `rounds` times, in turn, so that a change of the machine's mood meets all alike."""
     results = [Result(entrant.name, skipped=entrant.skipped) for entrant in entrants]
     for number in range(1, rounds + 1):
         for entrant, result in zip(entrants, results, strict=True):
             if not result.skipped:
                 log.info("%s: round %d of %d: %s", table, number, rounds, result.name)
-                _turn(result, entrant.take, foreign_most)
+                _turn(result, entrant.take, foreign_most, repeats)
     return results
 
 
-def _turn(result: Result, take: Callable[[], Reading], foreign_most: float) -> None:
-    for _ in range(1 + REPEATS):
+def _turn(result: Result, take: Callable[[], Reading], foreign_most: float, repeats: int) -> None:
+    for _ in range(1 + repeats):
         try:
             reading = take()
         except RunFailed as failure:

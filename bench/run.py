@@ -1,4 +1,4 @@
-"""The benchmark's command line: `python bench/run.py [--quick] [--only SCENARIO ...] [--servers NAME ...]`.
+"""The benchmark's command line: `python bench/run.py [PROGRAMME] [--quick] [--only SCENARIO ...]`.
 
 Exit status: 0 when every server that is installed was measured, whatever the targets say; 1 when one could not be.
 """
@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import load
 from artifacts import prepare
 from measure import measure
 from report import Report
-from rounds import FOREIGN_MOST, Entrant, play
-from scenarios import SCENARIOS, Scenario
+from rounds import FOREIGN_MOST, REPEATS, Entrant, play
+from scenarios import PROGRAMMES, SCENARIOS, Scenario
 from servers import SERVERS
 from usage import CORES, LOAD_CORE, SERVER_CORE
 
@@ -27,9 +28,10 @@ from mjpegd.http.tcp import NOTSENT_LOWAT
 
 CAPTION = """# mjpegd bench
 
-{system}, Python {python}, {cores} cores. Medians of {rounds} x {seconds:g} s, servers in turn; server on core \
-{server_core}, viewers (mjload) on core {load_core}, over loopback. Runs in which other programs used more than \
-{foreign:g} % of a core are dropped. `limit` is rawlimit, a C program without a camera, with TCP_NOTSENT_LOWAT \
+{system}, Python {python}, {cores} cores. Medians of {rounds} x {seconds:g} s, rows in turn; server on core \
+{server_core}, viewers (mjload) on core {load_core}, over loopback; where a row says both cores, the server may use \
+the viewers' too, and they go first there. Runs in which other programs used more than {foreign:g} % of a core are \
+dropped. `limit` is rawlimit, a C program without a camera, with TCP_NOTSENT_LOWAT \
 {lowat}, which mjpegd sets too. Latency is from capture to the viewer's last byte of the frame; CPU and memory are \
 those of the server's process tree, the fake camera in it included."""
 
@@ -41,12 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not set(CORES) <= os.sched_getaffinity(0):
         sys.exit(f"bench: needs the cores {CORES}, one for the server and one for its viewers")
     rounds, seconds = (options.rounds or 1, 2.0) if options.quick else (options.rounds or 3, 5.0)
-    scenarios = [scenario for scenario in SCENARIOS if scenario.name in options.only]
+    chosen = options.only or PROGRAMMES[options.programme]
+    scenarios = [scenario for scenario in SCENARIOS if scenario.name in chosen]
     _settle_in(scenarios)
     print(_caption(rounds, seconds), flush=True)
     reports = {}
     for scenario in scenarios:
-        reports[scenario.name] = report = _report(scenario, options.servers, rounds, seconds)
+        entrants = _entrants(scenario, options.servers, seconds)
+        results = play(scenario.name, entrants, rounds, repeats=options.repeats)
+        reports[scenario.name] = report = Report(scenario, results)
         print(f"\n{report.markdown()}", flush=True)
     if options.json:
         options.json.write_text(json.dumps({name: report.data() for name, report in reports.items()}, indent=1) + "\n")
@@ -56,10 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench/run.py", description="Measure mjpegd against the limit and its peers.")
     scenarios, servers = [row.name for row in SCENARIOS], [row.name for row in SERVERS]
+    parser.add_argument("programme", nargs="?", choices=PROGRAMMES, default="servers", help="servers, unless said")
     parser.add_argument("--quick", action="store_true", help="one round of 2 s: a look, not a result")
-    for option, names in ("--only", scenarios), ("--servers", servers):
-        parser.add_argument(option, nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    for option, names, default in ("--only", scenarios, None), ("--servers", servers, servers):
+        parser.add_argument(option, nargs="+", choices=names, default=default, metavar="NAME", help=", ".join(names))
     parser.add_argument("--rounds", type=int, help="3, or 1 with --quick")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help=f"of a disturbed run: {REPEATS}, unless said")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run's figures there too")
     return parser
 
@@ -74,13 +81,13 @@ def _settle_in(scenarios: Sequence[Scenario]) -> None:
     os.sched_setaffinity(0, {LOAD_CORE})
 
 
-def _report(scenario: Scenario, names: Sequence[str], rounds: int, seconds: float) -> Report:
-    entrants = [
-        Entrant(server.name, partial(measure, server, scenario, seconds), server.missing())
-        for server in SERVERS
-        if server.name in scenario.servers and server.name in names
+def _entrants(scenario: Scenario, names: Sequence[str], seconds: float) -> list[Entrant]:
+    servers = {server.name: server for server in SERVERS if server.name in names}
+    return [
+        Entrant(setup.name, partial(measure, server, scenario, setup, seconds), server.missing() or load.missing(setup))
+        for setup in scenario.setups
+        if (server := servers.get(setup.server))
     ]
-    return Report(scenario, play(scenario.name, entrants, rounds))
 
 
 def _caption(rounds: int, seconds: float) -> str:

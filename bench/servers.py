@@ -5,26 +5,33 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 
-from artifacts import FRAMES, NATIVE
-from scenarios import Video
+from artifacts import BENCH, FRAMES, NATIVE
+from setups import Video
 
 from mjpegd.http.tcp import NOTSENT_LOWAT  # the limit is bounded as mjpegd is: else its slow viewers see old frames
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server to measure: `command` builds its argument list, a GET of `ready` answers 200 once it can be watched."""
+    """A server to measure: `command` builds its argument list, a GET of `ready` answers 200 once it can be watched.
+
+    `preload` is what it is loaded with, `package` what it needs beside Python itself.
+    """
 
     name: str
     command: Callable[[Video, int], list[str]]
     ready: str
     preload: tuple[str, ...] = ()
+    package: str | None = None
 
     def missing(self) -> str | None:
         """Why this server cannot be measured on this machine; None when it can."""
         program = self.command(Video(None, 0, 0, 0), 0)[0]
-        return None if shutil.which(program) else f"{program} is not installed"
+        if not shutil.which(program):
+            return f"{program} is not installed"
+        return f"{self.package} is not installed" if self.package and not find_spec(self.package) else None
 
     def environment(self, video: Video) -> dict[str, str]:
         """This process's environment with the fake camera in it."""
@@ -61,10 +68,16 @@ def _ustreamer_nodelay(video: Video, port: int) -> list[str]:
     return [*_ustreamer(video, port), "--tcp-nodelay"]
 
 
+def _aiohttp(video: Video, port: int) -> list[str]:
+    words = BENCH / "aiohttp_server.py", port, FRAMES / str(video.frames), video.fps
+    return [sys.executable, *map(str, words)]
+
+
 SERVERS = (
     Server("limit", _limit, ready="/stream"),
     Server("mjpegd", _mjpegd, ready="/health/cam", preload=("libfakecam.so",)),
     Server("ustreamer", _ustreamer, ready="/state", preload=("libfakecam.so",)),
     # Some versions of the option do nothing on a TCP listener, hence the library: a win must not be a missing option.
     Server("ustreamer-nodelay", _ustreamer_nodelay, ready="/state", preload=("libfakecam.so", "libnodelay.so")),
+    Server("aiohttp", _aiohttp, ready="/stream", package="aiohttp"),
 )

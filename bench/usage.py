@@ -23,9 +23,9 @@ class Snapshot:
     idle: float
 
     @classmethod
-    def take(cls, server: int, load: int | None) -> "Snapshot":
+    def take(cls, server: int, *loads: int) -> "Snapshot":
         """Read them all, for the process trees of these ids."""
-        used = cpu_seconds(load) if load else 0.0
+        used = sum(map(cpu_seconds, loads))
         return cls(time.monotonic(), cpu_seconds(server), used, time.process_time(), _idle_seconds())
 
 
