@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mjpegd.errors import BrokenPicture
-from mjpegd.jpeg import EOI, HUFFMAN_TABLES, JFIF_APP0, SOI, Picture, examine
+from mjpegd.jpeg import EOI, HUFFMAN_TABLES, JFIF_APP0, SOI, Picture, examine, quality
 from tests.pictures import decode, jpeg, segment, segments
 
-APP0, APP1, APP2, COM, DHT = 0xE0, 0xE1, 0xE2, 0xFE, 0xC4
+APP0, APP1, APP2, COM, DHT, DQT = 0xE0, 0xE1, 0xE2, 0xFE, 0xC4, 0xDB
 
 WHOLE = jpeg()
 KINDS = {
@@ -245,3 +245,61 @@ def test_truncations(data: bytes, end: int, complete: bool) -> None:  # noqa: FB
 def test_marker_soup(parts: list[bytes]) -> None:
     """Markers in any order are examined or a `BrokenPicture`, nothing else."""
     examines_or_breaks(SOI + b"".join(parts) + EOI, complete=True)
+
+
+def read(asked: int, *, grey: bool = False) -> int | None:
+    """What is read from a picture that libjpeg was to write in that quality."""
+    return quality(memoryview(jpeg(grey=grey, options=(cv2.IMWRITE_JPEG_QUALITY, asked))))
+
+
+@pytest.mark.parametrize("asked", range(20, 100))
+def test_quality(asked: int) -> None:
+    """The quality that libjpeg was asked for is read from what it wrote."""
+    assert read(asked) == read(asked, grey=True) == asked
+
+
+@pytest.mark.xfail(strict=True, reason="that the values of a table end at 1 and 255 is not reckoned with")
+def test_quality_at_both_ends() -> None:
+    """So it is where a table's values would be below 1 or above 255, and are not."""
+    ends = [*range(1, 20), 100]
+
+    assert [read(asked) for asked in ends] == ends
+
+
+def test_quality_rises() -> None:
+    """Of two pictures that libjpeg wrote, the one that was to be better is never taken for the worse."""
+    every = [read(asked) or 0 for asked in range(1, 101)]
+
+    assert every == sorted(every)
+    assert 1 <= every[0] <= every[-1] <= 100
+
+
+@kinds
+def test_quality_of_every_kind(data: bytes) -> None:
+    """It is read of every kind of picture, whatever stands in front of its tables."""
+    assert quality(memoryview(data)) == 80
+    assert quality(memoryview(behind_soi(segment(COM, b"x" * 5000), segment(APP1, b"Exif"), data=data))) == 80
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        without(DQT),
+        behind_soi(segment(DQT, b"\x00" + bytes(63)), data=without(DQT)),
+        behind_soi(segment(DQT, b"\x10" + bytes(128)), data=without(DQT)),
+        behind_soi(segment(DQT, b"\x01" + bytes([7]) * 64), data=without(DQT)),
+    ],
+    ids=["none", "short", "16 bits", "another"],
+)
+def test_no_quality(data: bytes) -> None:
+    """Where there is no luminance table of 8 bits a value, nothing is made up."""
+    assert quality(memoryview(data)) is None
+
+
+@given(st.binary(min_size=64, max_size=64))
+def test_quality_of_any_table(values: bytes) -> None:
+    """Whatever a camera's own tables hold, what is read is a quality."""
+    found = quality(memoryview(behind_soi(segment(DQT, b"\x00" + values), data=without(DQT))))
+
+    assert found is not None
+    assert 1 <= found <= 100

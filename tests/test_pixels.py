@@ -3,10 +3,14 @@
 import cv2
 import numpy
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mjpegd import pixels
 from mjpegd.errors import BrokenPicture
+from mjpegd.look import Size
 from mjpegd.sources.base import Grab
+from tests.pictures import jpeg, picture
 
 WIDTH, HEIGHT = 64, 48
 
@@ -177,3 +181,121 @@ def test_samples_of_every_layout(form: str) -> None:
 
     assert pixels.alike(before, view)
     assert 0 < len(view) < len(data) / 50
+
+
+@pytest.mark.parametrize(
+    ("have", "want", "factor"),
+    [
+        ((1280, 720), (1280, 720), 1),
+        ((1280, 720), (641, 361), 1),
+        ((1280, 720), (640, 360), 2),
+        ((1280, 720), (480, 270), 2),
+        ((1280, 720), (320, 180), 4),
+        ((1280, 720), (320, 181), 2),
+        ((1280, 720), (160, 90), 8),
+        ((1280, 720), (16, 9), 8),
+        ((640, 480), (1280, 720), 1),
+        ((1279, 719), (640, 360), 1),
+    ],
+)
+def test_reduction(have: Size, want: Size, factor: int) -> None:
+    """Whatever libjpeg can leave out is left out while decoding, and never more."""
+    assert pixels.reduction(have, want) == factor
+
+
+SIDES = st.integers(1, 300)
+
+
+@given(st.tuples(SIDES, SIDES), st.tuples(SIDES, SIDES))
+def test_reduction_is_never_too_much(have: Size, want: Size) -> None:
+    """A picture that was decoded smaller is as large as is wanted still, and the next factor would be too much."""
+    factor = pixels.reduction(have, want)
+
+    assert factor == 1 or all(side >= factor * least for side, least in zip(have, want, strict=True))
+    assert factor == 8 or any(side < 2 * factor * least for side, least in zip(have, want, strict=True))
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (65, 47), (8, 8), (127, 33)])
+@pytest.mark.parametrize("factor", [1, 2, 4, 8])
+def test_decode(width: int, height: int, factor: int) -> None:
+    """A picture is decoded smaller by that factor, of which no part of a pixel is lost, and shows the same."""
+    data = memoryview(jpeg(width, height))
+    image = pixels.decode(data, factor)
+
+    assert image.shape == (-(-height // factor), -(-width // factor), 3)
+    tall, wide = height // factor, width // factor  # of whole blocks
+    whole = pixels.decode(data)[: tall * factor, : wide * factor]
+    assert image[:tall, :wide].mean() == pytest.approx(whole.mean(), abs=2)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_decode_as_it_lies(orientation: int) -> None:
+    """A picture that its EXIF turns is decoded as it lies in the file: its header's size is what is reckoned with."""
+    tag = b"\x12\x01\x03\x00\x01\x00\x00\x00" + bytes((orientation, 0, 0, 0))
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + tag + bytes(4)
+    data = jpeg(64, 48)
+    turned = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+
+    assert (pixels.decode(memoryview(turned)) == pixels.decode(memoryview(data))).all()
+
+
+def test_decode_grey() -> None:
+    """A grey picture has three channels when it is decoded, as what follows wants it."""
+    assert pixels.decode(memoryview(jpeg(64, 48, grey=True))).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", b"\xff\xd8nothing\xff\xd9", jpeg()[:300]])
+@pytest.mark.parametrize("factor", [1, 8])
+def test_decode_no_picture(data: bytes, factor: int) -> None:
+    """What cannot be decoded is a broken picture."""
+    with pytest.raises(BrokenPicture):
+        pixels.decode(memoryview(data), factor)
+
+
+@pytest.mark.parametrize("bars", [False, True])
+@pytest.mark.parametrize("size", [(64, 48), (32, 24), (31, 23), (16, 48), (1, 1)])
+def test_scale(size: Size, bars: bool) -> None:  # noqa: FBT001  (a row)
+    """An image has the size that is wanted."""
+    image = pixels.scale(picture(64, 48), size, bars=bars)
+
+    assert (image.shape, image.dtype) == ((size[1], size[0], 3), numpy.uint8)
+
+
+def test_scale_to_its_own_size() -> None:
+    """An image of the right size is not touched."""
+    image = picture(64, 48)
+
+    assert pixels.scale(image, (64, 48)) is image
+
+
+WHITE = numpy.full((48, 64, 3), 255, numpy.uint8)
+
+
+@pytest.mark.parametrize(
+    ("size", "top", "left"),
+    [((64, 64), 8, 0), ((96, 48), 0, 16), ((32, 48), 12, 0), ((128, 128), 16, 0), ((64, 48), 0, 0), ((65, 48), 0, 0)],
+)
+def test_bars(size: Size, top: int, left: int) -> None:
+    """With bars an image keeps its proportions, in the middle of black, also where it has to be made larger."""
+    width, height = size
+    image = pixels.scale(WHITE, size, bars=True)
+    bottom, right = height - top, width - left
+
+    assert (image[top:bottom, left : right - width % 2] == 255).all()
+    assert not image[:top].any()
+    assert not image[bottom:].any()
+    assert not image[:, :left].any()
+    assert not image[:, right:].any()
+
+
+@given(st.tuples(SIDES, SIDES), st.tuples(SIDES, SIDES))
+def test_bars_of_any_size(have: Size, want: Size) -> None:
+    """Whatever the two sizes, there are bars on two sides at most, and they are even to a pixel."""
+    image = pixels.scale(numpy.full((have[1], have[0], 3), 255, numpy.uint8), want, bars=True)
+    lit = numpy.argwhere(image[:, :, 0])
+    (top, left), (bottom, right) = lit.min(axis=0), lit.max(axis=0)
+
+    assert image.shape == (want[1], want[0], 3)
+    assert (left, right) == (0, want[0] - 1) or (top, bottom) == (0, want[1] - 1)
+    assert abs(left - (want[0] - 1 - right)) <= 1
+    assert abs(top - (want[1] - 1 - bottom)) <= 1

@@ -59,13 +59,13 @@ def _completed(parameters: Query, base: Look) -> Look:
 
 def _box(parameters: Query) -> Size:
     """`width` and `height`, or Axis's `resolution=640x480`; 0 where one is not asked for."""
+    sides = (_spelt(parameters, "width", "w"), _spelt(parameters, "height", "h"))
     resolution = parameters.get("resolution")
     if resolution is not None:
         wide, cross, tall = resolution.partition("x")
         if not cross:
             raise HttpError(400, "resolution must be WIDTHxHEIGHT, as 640x480")
-        parameters = {"width": wide, "height": tall, **parameters}
-    sides = (_spelt(parameters, "width", "w"), _spelt(parameters, "height", "h"))
+        parameters = {sides[0]: wide, sides[1]: tall, **parameters}
     width, height = (query.number(parameters, side, MIN_SIDE, MAX_SIDE) or 0 for side in sides)
     return width, height
 
