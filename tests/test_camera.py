@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from time import time
 
 import pytest
+from msgspec import structs
 
 from mjpegd import camera as module
 from mjpegd.camera import Audience, Camera, Cameras, Tally
 from mjpegd.condition import State, Status
-from mjpegd.config.schema import CameraConfig, LimitsConfig
+from mjpegd.config.schema import VIEWING, CameraConfig, LimitsConfig
 from mjpegd.demand import Demand
 from mjpegd.encoders import Encoders
+from mjpegd.errors import HttpError
 from mjpegd.look import Look
 from mjpegd.ring import Ring
 from mjpegd.sources.base import Granted
@@ -151,6 +153,44 @@ async def test_nothing_changed(cameras: Cameras, captures: list[Standin]) -> Non
 
     assert dict(cameras) == before
     assert [capture.asked for capture in captures] == [["start"], ["start"]]
+
+
+async def test_what_viewers_get_changed(cameras: Cameras, captures: list[Standin]) -> None:
+    """Keys of what viewers get are taken over without opening the camera again, and count for who comes next."""
+    keys = {
+        "preset": "lan",
+        "stream_width": 640,
+        "stream_quality": 50,
+        "stream_fps": 7.5,
+        "heartbeat": 2,
+        "adapt": True,
+    }
+    changed = structs.replace(PORCH, **keys)
+    await cameras.apply({"porch": changed, "attic": ATTIC}, LIMITS)
+
+    assert cameras["porch"].config == changed
+    assert [capture.asked for capture in captures] == [["start"], ["start"]]
+
+
+@pytest.mark.parametrize("key", sorted(set(CameraConfig.__struct_fields__) - set(VIEWING)))
+async def test_what_the_capture_needs_changed(key: str, cameras: Cameras, captures: list[Standin]) -> None:
+    """Any other key has the camera opened again."""
+    await cameras.apply({"porch": structs.replace(PORCH, **{key: "another"}), "attic": ATTIC}, LIMITS)
+
+    assert names(captures) == ["porch", "attic", "porch"]
+
+
+async def test_limits_on_renditions(cameras: Cameras) -> None:
+    """A reload's limits count from then on, for the renditions of all cameras, and end none that is there."""
+    porch, attic = cameras.values()
+    with porch.watch(Look(64)), porch.watch(Look(32)):
+        await cameras.apply({"porch": PORCH, "attic": ATTIC}, LimitsConfig(renditions=2))
+        with pytest.raises(HttpError), attic.watch(Look(64)):
+            pass
+        assert len(porch.renditions) == 2
+        await cameras.apply({"porch": PORCH, "attic": ATTIC}, LimitsConfig(renditions=3))
+        with attic.watch(Look(64)):
+            assert len(attic.renditions) == 1
 
 
 async def test_added(cameras: Cameras, captures: list[Standin]) -> None:

@@ -258,7 +258,8 @@ def test_scale(size: Size, bars: bool) -> None:  # noqa: FBT001  (a row)
     """An image has the size that is wanted."""
     image = pixels.scale(picture(64, 48), size, bars=bars)
 
-    assert (image.shape, image.dtype) == ((size[1], size[0], 3), numpy.uint8)
+    assert image.shape == (size[1], size[0], 3)
+    assert image.dtype == numpy.uint8
 
 
 def test_scale_to_its_own_size() -> None:

@@ -2,19 +2,22 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import cv2
 import pytest
 
 from mjpegd import pixels, rendition
 from mjpegd.camera import Camera
-from mjpegd.config.schema import CameraConfig
+from mjpegd.config.schema import CameraConfig, LimitsConfig
 from mjpegd.encoders import Encoders
-from mjpegd.errors import BrokenPicture
+from mjpegd.errors import BrokenPicture, HttpError
 from mjpegd.frame import Frame
 from mjpegd.jpeg import quality as estimated
 from mjpegd.look import Look, Size
@@ -348,3 +351,244 @@ async def test_who_comes_later_sees_at_once(camera: Camera) -> None:
 
     assert shown is not None
     assert (shown.seq, shown.width) == (1, 64)
+
+
+async def one(running: Rendition, source: Ring, original: Frame) -> Frame:
+    """What a rendition makes of that frame."""
+    shown = running.ring.next(0, soon())
+    await turns()
+    source.publish(original)
+    made = await shown
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize(
+    ("look", "size"),
+    [
+        (Look(64), (64, 48)),
+        (Look(height=24), (32, 24)),
+        (Look(64, 24), (32, 24)),
+        (Look(63), (63, 47)),
+        (Look(16), (16, 12)),
+        (Look(64, 64, exact=True), (64, 64)),
+        (Look(256, 96, exact=True), (256, 96)),
+    ],
+)
+async def test_size(look: Look, size: Size, source: Ring, made: Make) -> None:
+    """Whatever the box, the picture that comes out has the size that its frame says."""
+    small = await one(made(look.width, height=look.height, exact=look.exact), source, big(1))
+
+    assert (small.width, small.height) == size
+    assert decode(bytes(small.jpeg)).shape == (size[1], size[0], 3)
+
+
+async def test_bars(source: Ring, made: Make) -> None:
+    """An exact look shows the whole picture in the middle of black bars."""
+    boxed = decode(bytes((await one(made(64, height=64, exact=True), source, big(1))).jpeg)).astype(int)
+
+    assert boxed[:6].max() < 16
+    assert boxed[-6:].max() < 16
+    assert abs(boxed[8:56] - decode(jpeg(64, 48)).astype(int)).mean() < 30
+
+
+@pytest.mark.parametrize(("quality", "smaller"), [(20, True), (79, True), (80, False), (90, False), (100, False)])
+async def test_quality(quality: int, smaller: bool, source: Ring, made: Make) -> None:  # noqa: FBT001  (a row)
+    """Without another size only what is of a higher quality is made anew; the camera's own is never made worse."""
+    original = big(1)
+    shown = await one(made(quality=quality), source, original)
+
+    assert (shown is not original) is smaller
+    assert len(shown.jpeg) < len(original.jpeg) or not smaller
+    assert (shown.width, shown.height) == (128, 96)
+
+
+@pytest.mark.parametrize(("quality", "same"), [(79, True), (10, False)])
+async def test_never_larger(quality: int, same: bool, source: Ring, made: Make) -> None:  # noqa: FBT001  (a row)
+    """Where a lower quality would take more bytes all the same, the camera's own is passed on."""
+    squeezed = jpeg(128, 96, options=(cv2.IMWRITE_JPEG_OPTIMIZE, 1))
+    original = replace(frame(1, (squeezed,)), width=128, height=96)
+    shown = await one(made(quality=quality), source, original)
+
+    assert (shown is original) is same
+    assert len(shown.jpeg) <= len(original.jpeg)
+
+
+class Counted:
+    """How often the functions of `pixels` are called."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: Counter[str] = Counter()
+        for name in ("decode", "encode"):
+            monkeypatch.setattr(pixels, name, self._counting(name, getattr(pixels, name)))
+
+    def _counting(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*given: Any) -> Any:
+            self.calls[name] += 1
+            return call(*given)
+
+        return counted
+
+
+@pytest.mark.parametrize(
+    ("asked", "made_of"),
+    [
+        ([{"width": 64}, {"width": 64, "fps": 30}], (1, 1)),
+        ([{"width": 64, "quality": 80}, {"width": 64}, {"height": 48}, {"width": 64, "height": 96}], (1, 1)),
+        ([{"width": 64, "quality": 50}, {"width": 64, "quality": 60}], (1, 2)),
+        ([{"width": 64}, {"width": 60}, {"width": 33}], (1, 3)),
+        ([{"width": 64}, {"width": 32}], (2, 2)),
+        ([{"quality": 50}, {"width": 128, "quality": 50}, {"width": 500, "quality": 50, "fps": 30}], (1, 1)),
+        ([{"width": 64, "height": 48}, {"width": 64, "height": 48, "exact": True}], (1, 2)),
+        ([{"fps": 30}, {"width": 128}, {"quality": 90}], (0, 0)),
+    ],
+)
+async def test_work_is_shared(
+    asked: list[dict[str, Any]], made_of: tuple[int, int], source: Ring, made: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes out the same is encoded once, and what is made of the same pixels decoded once, for each frame."""
+    counted = Counted(monkeypatch)
+    running = [made(**look) for look in asked]
+    for seq in (1, 2, 3):
+        shown = [each.ring.next(seq - 1, soon()) for each in running]
+        await turns()
+        source.publish(big(seq, taken=1000.0 + seq))
+        await asyncio.gather(*shown)
+
+        assert counted.calls == Counter(decode=seq * made_of[0], encode=seq * made_of[1])
+    assert sum(each.encodes for each in running) == 3 * made_of[1]
+
+
+@pytest.mark.parametrize(("width", "factor"), [(127, 1), (65, 1), (64, 2), (33, 2), (32, 4), (17, 4), (16, 8)])
+async def test_reduced(width: int, factor: int, source: Ring, made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that is wanted at half its size or less is never decoded in full."""
+    factors: list[int] = []
+    decoded = pixels.decode
+
+    def noted(data: memoryview, factor: int = 1) -> pixels.Pixels:
+        factors.append(factor)
+        return decoded(data, factor)
+
+    monkeypatch.setattr(pixels, "decode", noted)
+    small = await one(made(width), source, big(1))
+
+    assert (factors, small.width) == ([factor], width)
+
+
+async def test_the_newest_when_its_turn_comes(source: Ring, made: Make, encoders: Encoders) -> None:
+    """Where the encoders are busy with others, what is made in the end is the newest frame, not the one of before."""
+    gate = threading.Event()
+    busy = [asyncio.create_task(encoders.run(partial(gate.wait, 10 * SECONDS))) for _ in range(2)]
+    await turns()
+    viewer = Counting((paced := made(64)).ring)
+    await turns()
+    await publish(source, [big(seq) for seq in range(1, 6)])
+    assert viewer.seen == []
+    gate.set()
+    await asyncio.gather(*busy)
+    await until(paced.ring, 5)
+
+    assert viewer.seen == [5]
+
+
+async def test_stopped_while_a_picture_is_made(source: Ring, made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that is ready when nobody wants it any more is dropped."""
+    begun, slow, done = threading.Event(), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        slow.wait(10 * SECONDS)
+        done.set()
+
+    before_scaling(monkeypatch, wait)
+    viewer = Counting((stopped := made(64)).ring)
+    source.publish(big(1))
+    assert await asyncio.to_thread(begun.wait, 10 * SECONDS)
+    stopped.stop()
+    slow.set()
+    assert await asyncio.to_thread(done.wait, 10 * SECONDS)
+    await turns()
+
+    assert stopped.ring.closed
+    assert (viewer.seen, viewer.ended, stopped.ring.newest) == ([], True, None)
+
+
+async def test_forgotten_while_it_waits_for_its_turn(source: Ring, made: Make, encoders: Encoders) -> None:
+    """A camera that has no newest frame any more, since nobody watched for a moment, has the one of before made."""
+    gate = threading.Event()
+    busy = [asyncio.create_task(encoders.run(partial(gate.wait, 10 * SECONDS))) for _ in range(2)]
+    await turns()
+    shown = made(64).ring.next(0, soon())
+    source.publish(big(1))
+    await turns()
+    source.forget()
+    gate.set()
+    await asyncio.gather(*busy)
+    small = await shown
+
+    assert small is not None
+    assert (small.seq, small.width) == (1, 64)
+
+
+async def test_how_long_it_took(source: Ring, made: Make) -> None:
+    """A frame that was made says how long that took, on top of what the camera's own encoding did."""
+    running = made(64)
+    small = await one(running, source, replace(big(1), encode=5.0))
+
+    assert 5.0 < small.encode < 5.0 + SECONDS
+    assert (running.encodes, len(running.encode_time)) == (1, 1)
+
+
+async def test_quality_of_the_camera_changes(source: Ring, made: Make) -> None:
+    """A rendition that says nothing of quality follows the camera's key from the next frame on."""
+    running = made(64)
+    before = await one(running, source, big(1))
+    running.quality = 30
+    source.publish(big(2))
+    after = await running.ring.next(1, soon())
+
+    assert after is not None
+    assert (estimated(before.jpeg), estimated(after.jpeg)) == (80, 30)
+
+
+async def test_watchers_and_encodes_are_counted(camera: Camera) -> None:
+    """A camera knows its renditions and their viewers, and counts what was encoded for those that are gone too."""
+    camera.ring.publish(big(1))
+    with camera.watch(Look(64)) as ring, camera.watch(Look(64)), camera.watch(Look(fps=5)):
+        shown = await ring.next(0, soon())
+        assert shown is not None
+        told = {each.look.name: (each.watchers, each.encodes) for each in camera.renditions}
+        assert camera.renditions.newest_size(Look(64)) == len(shown.jpeg)
+
+    assert told == {"w64": (2, 1), "5fps": (1, 0)}
+    assert (len(camera.renditions), camera.renditions.encodes) == (0, 1)
+    assert camera.renditions.newest_size(Look(64)) is None
+
+
+async def test_one_too_many(camera: Camera, encoders: Encoders) -> None:
+    """Who asks for one rendition too many is told so; who asks for one that is there, or for none, is let in."""
+    encoders.limits = LimitsConfig(renditions_per_camera=2)
+    with camera.watch(Look(64)), camera.watch(Look(32)):
+        with pytest.raises(HttpError) as caught, camera.watch(Look(48)):
+            pass
+        with camera.watch(Look(64)), camera.watch(Look()):
+            pass
+        with camera.watch(Look(48), bounded=False):
+            assert len(camera.renditions) == 3
+    with camera.watch(Look(48)):
+        assert encoders.renditions == 1
+
+    assert (caught.value.status, encoders.renditions) == (503, 0)
+    assert not camera.demand.now
+
+
+async def test_of_all_cameras(encoders: Encoders) -> None:
+    """The limit on all renditions counts those of every camera."""
+    encoders.limits = LimitsConfig(renditions=2)
+    loop = asyncio.get_running_loop()
+    porch, attic = (Camera(name, CameraConfig(source="pattern"), loop, encoders) for name in ("porch", "attic"))
+    with porch.watch(Look(64)), attic.watch(Look(64)), pytest.raises(HttpError) as caught, attic.watch(Look(32)):
+        pass
+
+    assert caught.value.facts == {"limit": "renditions", "most": 2}
+    assert encoders.renditions == 0

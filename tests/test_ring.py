@@ -440,6 +440,17 @@ async def test_a_viewer_that_asks_again_does_not_delay_the_others() -> None:
     assert viewer.shown == [None]
 
 
+async def test_published_are_counted() -> None:
+    """Every frame that was published is counted, shown to somebody or not, and none that came too late."""
+    ring = make_ring()
+    for seq in (1, 2, 5, 3, 5, 6):
+        ring.publish(frame(seq))
+
+    assert (ring.published, ring.position) == (4, 0)
+    await ring.next(0, soon())
+    assert (ring.published, ring.position) == (4, 4)
+
+
 async def test_time_never_runs_backwards() -> None:
     """A frame that is published behind a later one is dropped."""
     ring = make_ring()

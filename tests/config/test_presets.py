@@ -40,7 +40,7 @@ def test_keys(preset: str) -> None:
 @presets
 def test_a_preset_is_its_keys(preset: str) -> None:
     """A camera with a preset has the keys of that, and every other as it is by default."""
-    expected = structs.replace(CameraConfig(preset=preset), **PRESETS[preset])
+    expected = structs.replace(CameraConfig(), preset=preset, **PRESETS[preset])
 
     assert camera(f"preset={preset}") == expected
 
