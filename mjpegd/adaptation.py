@@ -1,8 +1,9 @@
 """When a viewer is led down its ladder, and when up again: a pure function of what was seen of its connection.
 
 Down at once where it is clear that it takes less than it is sent, as far as it must; up by one rung and only after a
-while of ease, which doubles each time that a rung turned out too high. So a viewer between two rungs settles on the
-lower one and looks less and less often whether the upper one would do by now.
+while of ease. A rung that turned out too high is the ceiling: it is tried again after a while that doubles each time.
+So a viewer between two rungs settles on the lower one and looks less and less often whether the upper one would do by
+now, and one that fell deeper than that, for whatever reason, is soon below its ceiling again.
 """
 
 import math
@@ -13,18 +14,23 @@ MISSED = 0.15
 """Share of the frames not sent, as it was behind, above which the connection is too slow."""
 EASE = 0.02
 """Share below which it is at ease."""
+UNEASE = 4
+"""Seconds of ease that a second without it costs: a frame lost now and then is no reason to stay below for ever."""
 CERTAIN = 0.9
 """Seconds for which it must be too slow: a single stall of a radio link is none."""
 HEADROOM = 0.85
 """Share of what a connection takes that a rung may cost."""
 SETTLE = 1.0
 """Seconds after a step in which what was sent before still counts; nothing is judged."""
+TRIPS = 5
+"""Times there and back for which TCP may have to grow behind a step, before it takes what the link does."""
 PATIENCE, LONGEST_PATIENCE = 2.5, 60.0
 """Seconds at ease before the next rung up is tried: at first, and at most."""
-PROBATION = 10.0
-"""Seconds after which a rung that was tried is held to be right."""
+PROBATION = 30.0
+"""Seconds after a step up for which a strain means that it was wrong."""
 QUEUE = 0.5
 """Seconds that a frame may wait on its way where no `max_latency` says otherwise."""
+NO_CEILING = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,8 @@ class Sample:
     """What was seen of a viewer in the last `seconds`.
 
     `sent` frames of its rendition, and `missed` ones that it was not sent. What is under way now will have arrived in
-    `queue` seconds. `capacity` is how many bytes a second the connection takes, as far as was seen; 0 if it was not.
+    `queue` seconds; inf if it stands still. `capacity` is how many bytes a second the connection takes, as far as was
+    seen; 0 if it was not. `round_trip` is the least time there and back, in seconds.
     """
 
     seconds: float
@@ -40,6 +47,12 @@ class Sample:
     missed: int
     queue: float
     capacity: float
+    round_trip: float = 0.0
+
+    @property
+    def settle(self) -> float:
+        """Seconds after a step in which nothing is judged."""
+        return SETTLE + TRIPS * self.round_trip
 
     @property
     def share(self) -> float:
@@ -51,16 +64,19 @@ class Sample:
 class Standing:
     """Where a viewer is on its ladder, 0 is its top, and why; all times in seconds.
 
-    It has been at ease for `calm`, or strained for `strained`. `hold` is left until it is judged again, `patience` is
-    how long it must be at ease before it goes up, and the rung it went up to last is on probation for `probation` yet.
+    It has been at ease for `calm`, or strained for `strained`. `hold` is left until it is judged again. `ceiling` is
+    the rung that turned out too high last, tried again after `patience`. The last step up is on probation for
+    `probation` yet, and was the last one of all if it has `risen`.
     """
 
     rung: int = 0
     calm: float = 0.0
     strained: float = 0.0
     hold: float = 0.0
+    ceiling: int = NO_CEILING
     patience: float = PATIENCE
     probation: float = 0.0
+    risen: bool = False
     reason: str = ""
 
 
@@ -74,23 +90,33 @@ def decide(standing: Standing, sample: Sample, costs: Sequence[float], budget: f
         return now
     if strain := _strain(sample, budget):
         strained = now.strained + sample.seconds
-        if strained < CERTAIN and sample.queue < 2 * budget:
+        if strained < CERTAIN and not 2 * budget <= sample.queue < math.inf:
             return replace(now, calm=0.0, strained=strained)
         return _down(now, sample, costs, strain)
     if sample.share > EASE or sample.queue > budget / 2:
-        return replace(now, calm=0.0, strained=0.0)
+        calm, strained = now.calm - UNEASE * sample.seconds, now.strained - sample.seconds / 2
+        return replace(now, calm=max(0.0, calm), strained=max(0.0, strained))
     calm = now.calm + sample.seconds
-    if not now.rung or calm < now.patience:
+    if not now.rung or calm < (now.patience if now.rung - 1 == now.ceiling else PATIENCE):
         return replace(now, calm=calm, strained=0.0)
-    return _up(now, calm)
+    up = f"up: at ease for {calm:.0f} s"
+    probation = SETTLE + max(PROBATION, now.patience)
+    return replace(
+        now, rung=now.rung - 1, calm=0.0, strained=0.0, hold=sample.settle, probation=probation, risen=True, reason=up
+    )
 
 
 def _later(standing: Standing, seconds: float) -> Standing:
-    """Time has passed; a rung that held for long enough is right, and the next one up may be tried soon."""
+    """Time has passed. A ceiling that held for long enough is none; what happened long ago counts less and less."""
     probation = max(0.0, standing.probation - seconds)
-    held = standing.probation and not probation
-    patience = PATIENCE if held else standing.patience
-    return replace(standing, hold=max(0.0, standing.hold - seconds), probation=probation, patience=patience)
+    now = replace(standing, hold=max(0.0, standing.hold - seconds), probation=probation)
+    if not standing.probation or probation:
+        return now
+    if NO_CEILING < now.ceiling < now.rung:
+        return replace(now, risen=False)
+    patience = max(PATIENCE, now.patience / 2)
+    again = max(PROBATION, patience) if patience > PATIENCE else 0.0
+    return replace(now, risen=False, ceiling=NO_CEILING, patience=patience, probation=again)
 
 
 def _strain(sample: Sample, budget: float) -> str:
@@ -102,21 +128,21 @@ def _strain(sample: Sample, budget: float) -> str:
     return ""
 
 
-def _up(now: Standing, calm: float) -> Standing:
-    """To the next rung; if this one was on probation yet, it did well so far."""
-    patience = max(PATIENCE, now.patience / 2) if now.probation else now.patience
-    reason = f"up: at ease for {calm:.0f} s"
-    return Standing(
-        now.rung - 1, hold=SETTLE, patience=patience, probation=SETTLE + max(PROBATION, patience), reason=reason
-    )
-
-
 def _down(now: Standing, sample: Sample, costs: Sequence[float], strain: str) -> Standing:
-    """To the first rung that fits what the connection takes: one at least, where there is one."""
+    """To the first rung that fits what the connection takes: one at least, where there is one.
+
+    By one only where nothing is known of that, or where the rung below did well a moment ago.
+    """
     lowest = len(costs) - 1
-    fits = (rung for rung in range(now.rung + 1, lowest) if costs[rung] <= HEADROOM * sample.capacity)
-    rung = min(next(fits, lowest) if sample.capacity else now.rung + 1, lowest)
-    patience = min(2 * now.patience, LONGEST_PATIENCE) if now.probation else now.patience
-    if rung == now.rung:
-        return replace(now, calm=0.0, hold=SETTLE, strained=0.0, patience=patience, probation=0.0)
-    return Standing(rung, hold=SETTLE, patience=patience, reason=f"down: {strain}")
+    if now.rung >= lowest:
+        return replace(now, calm=0.0, hold=sample.settle, strained=0.0)
+    moves = math.isfinite(sample.queue)  # if not, that is nobody's fault
+    relapse = now.risen and now.probation and moves
+    patience = min(2 * now.patience, LONGEST_PATIENCE) if relapse else now.patience
+    rung = now.rung + 1
+    if sample.capacity and moves and not now.risen:
+        fits = (rung for rung in range(rung, lowest) if costs[rung] <= HEADROOM * sample.capacity)
+        rung = next(fits, lowest)
+    return Standing(
+        rung, 0.0, 0.0, sample.settle, now.rung, patience, now.probation, risen=False, reason=f"down: {strain}"
+    )

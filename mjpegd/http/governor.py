@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from mjpegd import jpeg
-from mjpegd.adaptation import QUEUE, Sample, Standing, decide
+from mjpegd.adaptation import QUEUE, SETTLE, TRIPS, Sample, Standing, decide
 from mjpegd.camera import Camera, Tally
 from mjpegd.frame import Frame
 from mjpegd.http.line import Line
@@ -22,6 +22,12 @@ TICK = 0.5
 """Seconds between two looks at a connection."""
 LOOK = 0.1
 """Least seconds between two looks where a promise is to be kept."""
+MARGIN = 0.85
+"""Share of what was promised that a frame is expected to take at most: nobody knows what a connection will take."""
+DARING = 1.0
+"""Seconds without a frame after which a connection is dared to take twice of what it took."""
+LEAST = 0.05
+"""Seconds that a frame may wait at least, however far its way is."""
 ASSUMED_QUALITY = 90
 """Of a camera's own pictures, where their tables say nothing of it."""
 
@@ -47,7 +53,7 @@ class Governor:
         self._viewer, self._camera, self._line = viewer, camera, line
         self._asked, self._resizable, self._budget = asked, resizable, budget
         self._look = asked
-        self._standing = Standing()
+        self._standing = Standing(hold=2 * TRIPS * line.distance)
         self._rungs: Sequence[Rung] = ()
         self._facts: Facts | None = None
         self._looked = self._last_sent = monotonic()
@@ -56,23 +62,38 @@ class Governor:
 
     def start(self) -> None:
         """Begin to look."""
-        self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
+        self._timer = asyncio.get_running_loop().call_later(TICK, self.tick)
 
     def stop(self) -> None:
         """Look no more."""
         if self._timer is not None:
             self._timer.cancel()
 
+    def tick(self) -> None:
+        """One look, and the next one after a while."""
+        self.start()
+        sample, newest = self._sample(), self._camera.ring.newest
+        if newest is None or not newest.live:
+            return
+        facts = self._set_rungs(newest)
+        fps = min(facts.fps, self._camera.capture.rate.per_second() or facts.fps)  # fewer come in the dark
+        costs = [rung.cost(len(newest.jpeg), fps) for rung in self._rungs]
+        budget = QUEUE if self._budget is None else max(LEAST, self._budget - self._line.distance)
+        self._follow(decide(self._standing, sample, costs, budget))
+
     def keeps(self, frame: Frame, size: int, patience: float) -> bool:
         """Whether the promise allows that frame, of `size` bytes: it would not arrive too old.
 
-        After `patience` seconds without any it is sent all the same: else nobody would learn that it may be again.
+        What is refused is dared the more the longer nothing was sent, and after `patience` seconds at the latest: else
+        nobody would learn that it may be again.
         """
         if self._budget is None:
             return True
         now = monotonic()
         self._line.look(self._viewer.tally.bytes, least=LOOK)
-        if now - frame.taken + self._line.delay(size) > self._budget and now - self._last_sent < patience:
+        idle = now - self._last_sent
+        courage = 2.0 ** min(idle / DARING, 30.0)
+        if now - frame.taken + self._line.delay(size, courage) > MARGIN * self._budget and idle < patience:
             return False
         self._last_sent = now
         return True
@@ -94,16 +115,6 @@ class Governor:
             "queue": round(queue * 1000, 1) if math.isfinite(queue) else None,
         }
 
-    def _tick(self) -> None:
-        self.start()
-        sample, newest = self._sample(), self._camera.ring.newest
-        if newest is None or not newest.live:
-            return
-        self._set_rungs(newest)
-        size = len(newest.jpeg)
-        standing = decide(self._standing, sample, [rung.weight * size for rung in self._rungs], self._budget or QUEUE)
-        self._follow(standing)
-
     def _follow(self, standing: Standing) -> None:
         """Move the viewer; where there is no room for another rendition, to the next lower one that there is."""
         lowest = len(self._rungs) if standing.rung > self._standing.rung else standing.rung + 1
@@ -112,17 +123,18 @@ class Governor:
             if look == self._look or self._viewer.move(look):
                 self._look, self._standing = look, replace(standing, rung=rung)
                 return
+        self._standing = replace(self._standing, calm=0.0, hold=SETTLE, reason="no room for another rendition")
 
     def _sample(self) -> Sample:
-        """What was seen since the last one."""
-        now, tally = monotonic(), self._viewer.tally
-        self._line.look(tally.bytes)
+        """What was seen since the last one; the way itself is nobody's delay."""
+        now, tally, line = monotonic(), self._viewer.tally, self._line
+        line.look(tally.bytes)
         seconds, self._looked = now - self._looked, now
         before, self._counted = self._counted, (tally.frames, self._viewer.missed())
         sent, missed = (max(0, after - earlier) for earlier, after in zip(before, self._counted, strict=True))
-        return Sample(seconds, sent, missed, self._line.delay(), self._line.capacity)
+        return Sample(seconds, sent, missed, max(0.0, line.delay() - line.distance), line.capacity, 2 * line.distance)
 
-    def _set_rungs(self, newest: Frame) -> None:
+    def _set_rungs(self, newest: Frame) -> Facts:
         """Make the ladder for the camera as it is; its quality is looked at once, since some change it all along."""
         granted, size = self._camera.capture.granted, (newest.width, newest.height)
         fps = (granted.fps if granted is not None else 0.0) or self._camera.config.fps
@@ -130,3 +142,4 @@ class Governor:
             self._facts = Facts(fps, jpeg.quality(newest.jpeg) or ASSUMED_QUALITY, size)
             self._rungs = ladder(self._asked, self._facts, resizable=self._resizable)
             self._standing = replace(self._standing, rung=min(self._standing.rung, len(self._rungs) - 1))
+        return self._facts

@@ -181,10 +181,14 @@ class Viewer:
         return max(0, self._ring.published - self._shown - 1) if self._shown else 0
 
     def move(self, look: Look, *, bounded: bool = True) -> bool:
-        """Show it that look from now on; False if it would be one rendition too many."""
+        """Show it that look from now on; False if it would be one rendition too many.
+
+        The last viewer of a rendition leaves as much room as it takes.
+        """
+        alone = any(each.ring is self._ring and each.watchers == 1 for each in self._camera.renditions)
         with ExitStack() as stack:
             try:
-                ring = stack.enter_context(self._camera.watch(look, bounded=bounded))
+                ring = stack.enter_context(self._camera.watch(look, bounded=bounded and not alone))
             except HttpError:
                 return False
             was_waiting = self._ring.leave(self)

@@ -29,29 +29,40 @@ _OPTIONS = (
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
-_INFO = struct.Struct("=68xI88xQ")
-"""Of `struct tcp_info` (linux/tcp.h): tcpi_rtt at byte 68, in microseconds, and tcpi_delivery_rate at byte 160."""
+_INFO = struct.Struct("=68xI72xII8xQQ")
+"""Of `struct tcp_info` (linux/tcp.h): rtt at byte 68, notsent_bytes and min_rtt at 144, delivery_rate and busy_time at
+160; times in microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the kernel says of a connection: seconds to the peer and back, bytes a second delivered; 0 if nothing."""
+    """What the kernel says of a connection; 0 where it says nothing.
 
+    Of the `queued` bytes that nobody has acknowledged, `unsent` have not even left. Seconds to the peer and back, now
+    and at `least`. `rate` is how many bytes a second were delivered, and `busy` are the seconds in which there was
+    anything to deliver, since its beginning; None of a socket that does not count them.
+    """
+
+    queued: int
+    unsent: int
     round_trip: float = 0.0
+    least: float = 0.0
     rate: float = 0.0
+    busy: float | None = None
 
 
 def told(writer: asyncio.StreamWriter) -> Told:
-    """Of a TCP connection that is open (tcp(7), TCP_INFO); of others nothing is known."""
-    connection = writer.get_extra_info("socket")
+    """Of a TCP connection that is open (tcp(7), TCP_INFO); of others only what is queued."""
+    connection, queued = writer.get_extra_info("socket"), backlog(writer)
     if connection.family == socket.AF_UNIX:
-        return Told()
+        return Told(queued, queued)
     try:
         info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
     except OSError:
-        return Told()
-    round_trip, rate = _INFO.unpack(info.ljust(_INFO.size, b"\0"))
-    return Told(round_trip / 1e6, float(rate))
+        return Told(queued, queued)
+    round_trip, unsent, least, rate, busy = _INFO.unpack(info.ljust(_INFO.size, b"\0"))
+    unsent = min(queued, unsent + writer.transport.get_write_buffer_size())
+    return Told(queued, unsent, round_trip / 1e6, least / 1e6, float(rate), busy / 1e6)
 
 
 def prepare(writer: asyncio.StreamWriter, stall: float) -> None:
