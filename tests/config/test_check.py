@@ -55,6 +55,25 @@ def test_no_host_is_taken_for_local(host: str) -> None:
     assert named or not is_local(host)
 
 
+@pytest.mark.parametrize(
+    ("key", "least", "unit"),
+    [
+        ("camera.porch.stream_width", 16, " pixels"),
+        ("camera.porch.stream_height", 16, " pixels"),
+        ("camera.porch.stream_fps", 0.1, ""),
+        ("rendition.mobile.width", 16, " pixels"),
+        ("rendition.mobile.height", 16, " pixels"),
+        ("rendition.mobile.fps", 0.1, ""),
+    ],
+)
+def test_none_or_enough(key: str, least: float, unit: str) -> None:
+    """A side or a pace is 0, for none, or no less than what a viewer may ask for."""
+    small = least / 2 if unit == "" else round(least) - 1
+
+    assert problems(f"{key}=0") == problems(f"{key}={least}") == []
+    assert problems(f"{key}={small}") == [f"--set {key}: {key} must be 0 or {least:g}{unit} at least, not {small:g}"]
+
+
 @pytest.mark.parametrize("secret", [SECRET, "12345678", hashed(SECRET), "sha256" * 3])
 def test_secrets(secret: str) -> None:
     """A secret is a text of eight characters at least, or a hash."""

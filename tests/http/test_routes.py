@@ -134,6 +134,59 @@ async def test_bad_early_repeat(value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("target", "adapt", "budget", "verbose"),
+    [
+        ("/stream", False, None, False),
+        ("/stream?adapt=1", True, None, False),
+        ("/stream?adapt=0", False, None, False),
+        ("/stream/attic", True, None, False),
+        ("/stream/attic?adapt=0", False, None, False),
+        ("/stream?max_latency=20", False, 0.02, False),
+        ("/stream?max_latency=60000&adapt=1", True, 60.0, False),
+        ("/stream?extra_headers=1", False, None, True),
+        ("/stream?extra_headers=0", False, None, False),
+    ],
+)
+async def test_how_a_stream_is_led(target: str, adapt: bool, budget: float | None, verbose: bool) -> None:  # noqa: FBT001
+    """A query says whether a viewer is led down, how old its frames may be, and whether it is told more of them."""
+    place = site(config=Config(camera={"porch": CameraConfig(), "attic": CameraConfig(adapt=True)}))
+    play = await ask(place, request(target))
+
+    assert isinstance(play, Play)
+    assert (play.adapt, play.budget, play.verbose) == (adapt, budget, verbose)
+
+
+@pytest.mark.parametrize("value", ["", "19", "60001", "-1", "1.5", "x"])
+async def test_bad_latency(value: str) -> None:
+    """A latency that is no number in its range is refused with the range."""
+    error = await refused(request(f"/stream?max_latency={value}"))
+
+    assert (error.status, str(error)) == (400, "max_latency must be a whole number from 20 to 60000")
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "profile"),
+    [
+        ("extra_headers=1", (CHROMIUM,), "default"),
+        ("extra_headers=1&advance_headers=1", (), "default"),
+        ("extra_headers=1&profile=default", (CHROMIUM,), "default"),
+        ("extra_headers=0", (CHROMIUM,), "browser"),
+        ("extra_headers=0&profile=browser", (), "browser"),
+    ],
+)
+def test_profile_with_further_lines(query: str, fields: tuple[str, ...], profile: str) -> None:
+    """Who wants further lines in each part gets the profile whose parts have lines of their own."""
+    assert profile == choose_profile(request(f"/stream?{query}", *fields)).name
+
+
+async def test_further_lines_in_the_browser_profile() -> None:
+    """Further lines in the profile that has no place for them are refused."""
+    error = await refused(request("/stream?extra_headers=1&profile=browser"))
+
+    assert (error.status, str(error)) == (400, "extra_headers needs profile=default")
+
+
+@pytest.mark.parametrize(
     ("target", "camera"),
     [
         ("/stream", "porch"),

@@ -318,13 +318,15 @@ def test_what_waits_for_a_restart_is_named(tmp_path: Path) -> None:
     start = {"server.port": 0, "log.level": "debug"}
     file = write_config(tmp_path / "mjpegd.toml", pattern(), start)
     with Daemon({"server.port": None, "log.level": None}, config=file) as daemon:
-        write_config(file, pattern(fps=10), {"server.port": 1, "server.backlog": 7, "log.level": "info"})
+        write_config(
+            file, pattern(fps=10), {"server.port": 1, "server.backlog": 7, "limits.encoders": 2, "log.level": "info"}
+        )
         assert daemon.reload()["event"] == TAKEN
         told = daemon.json("/stats")["reload"]
         assert told["ok"] is True
-        assert told["restart_needed"] == ["server.port", "server.backlog", "log"]
+        assert told["restart_needed"] == ["server.port", "server.backlog", "limits.encoders", "log"]
         line = daemon.wait_log("some changes take effect at the next start")
-        assert (line["level"], line["keys"]) == ("warning", "server.port server.backlog log")
+        assert (line["level"], line["keys"]) == ("warning", "server.port server.backlog limits.encoders log")
         assert daemon.camera()["requested"]["fps"] == 10
         daemon.reload()  # the same again: it still waits
         assert daemon.json("/stats")["reload"]["restart_needed"] == told["restart_needed"]

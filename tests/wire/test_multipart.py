@@ -1,11 +1,22 @@
 """The stream's bytes, literally; what each client makes of them is in tests/system."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from mjpegd.frame import Frame
-from mjpegd.wire.multipart import BOUNDARY, BROWSER, CONTENT_TYPE, DEFAULT, PROFILES, Pieces, Profile, part_head
+from mjpegd.wire.multipart import (
+    BOUNDARY,
+    BROWSER,
+    CONTENT_TYPE,
+    DEFAULT,
+    PROFILES,
+    Pieces,
+    Profile,
+    part_head,
+    with_lines,
+)
 from tests.pictures import frame
 
 PICTURE = b"\xff\xd8 one picture \xff\xd9"
@@ -54,6 +65,21 @@ def test_content_type() -> None:
 def test_profiles() -> None:
     """There are two profiles, found by their names."""
     assert {"default": DEFAULT, "browser": BROWSER} == PROFILES
+
+
+def test_further_lines(still: Frame) -> None:
+    """A part with lines of one viewer's own differs from everybody's by these, behind all others of its head."""
+    told = bytes(with_lines(still, ["X-Wake-Ms: 0.123", "X-Viewers: 2"]))
+
+    assert told == HEAD[:-2] + b"X-Wake-Ms: 0.123\r\nX-Viewers: 2\r\n\r\n" + PICTURE + b"\r\n--mjpegdframe\r\n"
+    assert bytes(with_lines(still, [])) == bytes(still.part)
+
+
+def test_further_lines_of_a_card() -> None:
+    """A card's part says that it is one, with lines of a viewer's own too."""
+    card = replace(frame(SEQ, (PICTURE,), CAPTURED), missing="lost")
+
+    assert b"\r\nX-Source-State: lost\r\nX-Viewers: 1\r\n\r\n" in bytes(with_lines(card, ["X-Viewers: 1"]))
 
 
 @profiles
