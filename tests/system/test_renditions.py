@@ -13,7 +13,7 @@ import pytest
 from mjpegd.jpeg import quality
 from tests.daemon import SECONDS, Daemon, join, pattern, wait_for, write_config
 from tests.peers import peer, run
-from tests.system.client import Client, Part, decode, fetch, size, wait_viewers
+from tests.system.client import Client, Part, decode, fetch, last_picture, size, wait_viewers
 from tests.system.crowd import Crowd
 from tests.system.fakecam import Camera, unstamped
 from tests.system.test_reload import serving, unbroken, yard
@@ -412,6 +412,18 @@ def test_limits_of_a_reload(tmp_path: Path) -> None:
         assert size(client.part().jpeg) == (160, 120)
         desk.change(pattern(), yard(), {"rendition.tiny.width": 32})
         assert size(fetch(desk.daemon, "/snapshot/yard?rendition=tiny").body) == (32, 24)
+
+
+def test_the_end(tmp_path: Path) -> None:
+    """Viewers of renditions are sent home in order when their camera goes, and when the daemon does."""
+    with serving(tmp_path, pattern(), yard()) as desk, Client(desk.daemon) as one, Client(desk.daemon) as other:
+        one.open_stream("/stream/yard?width=80")
+        other.open_stream("/stream?width=160&fps=10")
+        assert [size(one.part().jpeg), size(other.part().jpeg)] == [(80, 60), (160, 120)]
+        desk.change(pattern())
+        assert size(last_picture(one.read_all())) == (80, 60)
+        assert desk.daemon.stop() < SECONDS
+        assert size(last_picture(other.read_all())) == (160, 120)
 
 
 # Where the time goes
