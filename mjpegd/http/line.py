@@ -71,8 +71,9 @@ class Line:
             return 0.0
         if self._still > STALL or (self._told.queued and not self.capacity and not more):
             return math.inf
-        waiting = (told.unsent + more) / (courage * self.capacity) if self.capacity else 0.0
-        return waiting + max(told.round_trip, self._still) - told.least / 2
+        pace = 1 / (courage * self.capacity) if self.capacity else 0.0
+        sent = (told.queued - told.unsent) * pace  # behind a lost packet much of it waits with the peer
+        return (told.unsent + more) * pace + max(told.round_trip, sent, self._still) - told.least / 2
 
     def _busy(self, told: tcp.Told, came: int, passed: float) -> float:
         """Seconds of those that passed in which there was anything to deliver."""

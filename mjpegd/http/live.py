@@ -264,7 +264,9 @@ class Viewer:
             self._ring.ask(self, self._seq, monotonic() + self._interval)
 
     def _admits(self, frame: Frame) -> bool:
-        """What is rarely asked: whether it has the size that this viewer's pictures have, and may be sent at all."""
+        """What is rarely asked: whether it is later, of the size that this viewer's have, and may be sent at all."""
+        if frame.seq <= self._seq:  # what it was moved to may be behind what it saw
+            return False
         if (frame.width, frame.height) != (self._width, self._height):
             if self._width and self._profile.own_head:
                 self._pin()

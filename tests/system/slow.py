@@ -11,13 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pytest
-
-from tests.daemon import SECONDS, Daemon, wait_for
+from tests.daemon import SECONDS, Daemon
 from tests.system.client import BOUNDARY, request
 
 _LENGTH = re.compile(rb"Content-Length: (\d+)\r\n")
@@ -93,11 +92,6 @@ class Reader:
         """What `/clients` says of it."""
         rows: list[dict[str, Any]] = self._daemon.json("/clients")["clients"]
         return next(row for row in rows if row["agent"] == self.agent)
-
-    def rung(self) -> int:
-        """Where it stands on its ladder."""
-        rung: int = self.row()["adaptive"]["rung"]
-        return rung
 
     def since(self, moment: float) -> list[Arrival]:
         """What came after that time of day, repeats left out."""
@@ -177,23 +171,17 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-@dataclass(frozen=True)
-class Moment:
-    """What was seen of a viewer at that time (monotonic seconds): its rung, and why it is there."""
+class Journal:
+    """Notes where every adaptive viewer of a daemon stands, a few times a second, in a thread of its own."""
 
-    at: float
-    rung: int
-    step: str
-
-
-class Watch:
-    """Notes each step of a reader on its ladder, in a thread of its own."""
-
-    def __init__(self, reader: Reader) -> None:
-        self.moments: list[Moment] = []
-        self._reader = reader
+    def __init__(self, daemon: Daemon) -> None:
+        self.rows: list[tuple[float, dict[str, dict[str, Any]]]] = []
+        """Time of day, and the rows of `/clients` by agent."""
+        self.shared: list[dict[str, int]] = []
+        """Viewers by rendition, as `/stats` has them."""
+        self._daemon = daemon
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._write, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -205,24 +193,31 @@ class Watch:
         self._stop.set()
         self._thread.join(5 * SECONDS)
 
-    def steps(self, since: float = 0.0) -> list[Moment]:
-        """Each moment at which it had come to another rung than before."""
-        came, last = [], 0
-        for moment in self.moments:
-            if moment.rung != last and moment.at > since:
-                came.append(moment)
-            last = moment.rung
-        return came
+    def rungs(self, agent: str, since: float = 0.0, until: float = float("inf")) -> list[tuple[float, int]]:
+        """Where it stood between these times of day, and when."""
+        told = [(at, rows[agent]) for at, rows in self.rows if since < at < until and agent in rows]
+        return [(at, row["adaptive"]["rung"]) for at, row in told if row["adaptive"] is not None]
 
-    def wait(self, condition: Callable[[int], bool], within: float, what: str) -> float:
-        """Wait until its rung is so; returns the seconds it took."""
-        return wait_for(lambda: bool(self.moments) and condition(self.moments[-1].rung), within, what)
+    def steps(self, agent: str, since: float = 0.0, until: float = float("inf")) -> int:
+        """How often it moved between these times of day."""
+        return sum(one != other for (_, one), (_, other) in pairwise(self.rungs(agent, since, until)))
 
-    def _look(self) -> None:
-        while not self._stop.wait(0.2):
-            with contextlib.suppress(StopIteration, OSError, TypeError):
-                told = self._reader.row()["adaptive"]
-                self.moments.append(Moment(time.monotonic(), told["rung"], told["step"]))
+    def rung(self, agent: str) -> int:
+        """Where it stands now; -1 if nobody knows."""
+        last = self.rungs(agent)[-1:]
+        return last[0][1] if last else -1
+
+    def _write(self) -> None:
+        while not self._stop.wait(0.25):
+            with contextlib.suppress(OSError):
+                told = {row["agent"]: row for row in self._daemon.json("/clients")["clients"]}
+                self.rows.append((time.time(), told))
+                renditions = self._daemon.camera()["renditions"]
+                self.shared.append({row["rendition"]: row["viewers"] for row in renditions})
+
+
+class NoLink(Exception):
+    """There can be no shaped link on this machine, and why."""
 
 
 def _run(*words: object) -> None:
@@ -249,7 +244,7 @@ class Link:
         except (OSError, subprocess.SubprocessError) as error:
             self._remove()
             words = getattr(error, "stderr", b"") or str(error).encode()
-            pytest.skip(f"no shaped link here (needs root, iproute2, veth and sch_tbf): {words.decode().strip()}")
+            raise NoLink(f"no shaped link: needs root, ip, tc, veth and sch_tbf: {words.decode().strip()}") from error
         return self
 
     def __exit__(
