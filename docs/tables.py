@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mjpegd.config.describe import keys_of, toml_value
-from mjpegd.config.schema import SECTIONS
+from mjpegd.config.schema import NAMED, SECTIONS
 from mjpegd.http.aliases import ALIASES
 from mjpegd.http.routes import ROUTES, Route
 from mjpegd.sources import KINDS
@@ -56,9 +56,13 @@ def sources() -> str:
 
 def keys() -> str:
     """Every configuration key."""
-    names = {"camera": "camera.NAME"}
     rows = [
-        (f"`{names.get(section, section)}.{key.name}`", f"`{toml_value(key.default)}`", key.expected, key.about)
+        (
+            f"`{section}{'.NAME' if section in NAMED else ''}.{key.name}`",
+            f"`{toml_value(key.default)}`",
+            key.expected,
+            key.about,
+        )
         for section, struct in SECTIONS.items()
         for key in keys_of(struct)
     ]

@@ -12,6 +12,7 @@ Mended here:
 """
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,8 +33,11 @@ _PADDING_BLOCK = 64
 MAX_SIDE, MAX_PIXELS = 16_384, 64_000_000
 """Of a picture. A header of a kilobyte may promise 65535 x 65535 pixels, for which a decoder or a card takes 12 GB."""
 
-_LUMINANCE = 3688
-"""The sum of the luminance quantization table of T.81 Annex K.1, which libjpeg takes for quality 50."""
+_LUMINANCE = bytes.fromhex(
+    "100b0a101828333d0c0c0e131a3a3c370e0d1018283945380e11161d3357503e"
+    "12162538446d674d182337405168715c31404e5767797865485c5f6270646763"
+)
+"""The luminance quantization table of T.81 Annex K.1, which libjpeg scales by the quality."""
 
 JFIF_APP0 = bytes.fromhex("ffe000104a46494600010100000100010000")
 
@@ -146,13 +150,28 @@ def _substitute(marker: int, body: bytes) -> bytes | None:
     return JFIF_APP0 if marker == _APP0 and body.startswith(b"AVI1") else None
 
 
-def quality(data: memoryview) -> int | None:
-    """The quality of libjpeg's scale, 1 to 100, that its luminance table is nearest to; None if it shows none.
+def _scaled_sum(quality: int) -> int:
+    """The sum of that table at a quality of 1 to 100 (libjpeg's jcparam.c, `jpeg_quality_scaling`)."""
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    return sum(min(255, max(1, (value * scale + 50) // 100)) for value in _LUMINANCE)
 
-    Most cameras scale the tables of T.81 Annex K.1 as libjpeg does (jcparam.c, `jpeg_quality_scaling`).
+
+_SUMS = tuple(-_scaled_sum(quality) for quality in range(1, 101))
+"""Negative, so that they rise with the quality."""
+
+
+def quality(data: memoryview) -> int | None:
+    """The quality on libjpeg's scale, 1 to 100, that its luminance table is nearest to; None if it shows none.
+
+    Most cameras scale the tables of T.81 Annex K.1 as libjpeg does.
     """
     for marker, start, after in _segments(data, len(data)):
         if marker == _DQT and after - start >= 5 + 64 and data[start + 4] == 0:  # 8 bits a value, table 0
-            scale = sum(data[start + 5 : start + 69]) * 100 / _LUMINANCE
-            return max(1, round((200 - scale) / 2 if scale <= 100 else 5000 / scale))
+            return _nearest(-sum(data[start + 5 : start + 69]))
     return None
+
+
+def _nearest(total: int) -> int:
+    above = bisect_left(_SUMS, total)
+    candidates = range(max(0, above - 1), min(len(_SUMS), above + 1))
+    return 1 + min(candidates, key=lambda index: abs(_SUMS[index] - total))

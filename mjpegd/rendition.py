@@ -28,7 +28,7 @@ class Rendition:
     """Reads one ring and fills another. Made and used on the loop; pictures are made by the encoders."""
 
     def __init__(
-        self, camera: str, source: Ring, look: Look, prints: Prints, *, encoders: Encoders, quality: int
+        self, camera: str, source: Ring, look: Look, pixels: Prints, prints: Prints, *, encoders: Encoders, quality: int
     ) -> None:
         loop = asyncio.get_running_loop()
         self.ring = Ring(loop, slots=1)
@@ -38,7 +38,7 @@ class Rendition:
         """Of pictures that are made smaller, where the look says nothing of it."""
         self.rate, self.encode_time = Rate(), Timing()
         self.encodes = 0
-        self._source, self._prints, self._encoders = source, prints, encoders
+        self._source, self._pixels, self._prints, self._encoders = source, pixels, prints, encoders
         self._pace = Pace(look.fps)
         self._log = log.get(camera=camera, rendition=look.name)
         self._task = loop.create_task(self._run(), name=f"rendition-{camera}-{look.name}")
@@ -101,15 +101,17 @@ class Rendition:
 
     def _is_worth(self, frame: Frame) -> bool:
         """Whether to encode it anew, of the same size, makes it smaller: not if it is of a lower quality already."""
+        if not self.look.quality:
+            return False
         own = jpeg.quality(frame.jpeg)
-        return bool(self.look.quality) and (own is None or self.look.quality < own)
+        return own is None or self.look.quality < own
 
     def _encoded(self, frame: Frame, size: Size, quality: int) -> memoryview:
         from mjpegd import pixels
 
         began = monotonic()
         factor = pixels.reduction((frame.width, frame.height), size)
-        image: Pixels = self._prints.get(frame, factor, lambda: pixels.decode(frame.jpeg, factor))
+        image: Pixels = self._pixels.get(frame, factor, lambda: pixels.decode(frame.jpeg, factor))
         picture = pixels.encode(pixels.scale(image, size, bars=self.look.exact), quality)
         self.encodes += 1
         self.encode_time.add(monotonic() - began)
@@ -121,7 +123,7 @@ class Renditions:
 
     def __init__(self, camera: str, source: Ring, encoders: Encoders, quality: int) -> None:
         self._camera, self._source, self._encoders, self._quality = camera, source, encoders, quality
-        self._prints = Prints()
+        self._prints, self._pixels = Prints(), Prints()
         self._running: dict[Look, Rendition] = {}
         self._encoded = 0
 
@@ -163,7 +165,7 @@ class Renditions:
     def _begin(self, look: Look, *, bounded: bool) -> Rendition:
         self._encoders.enter(len(self), bounded=bounded)
         rendition = Rendition(
-            self._camera, self._source, look, self._prints, encoders=self._encoders, quality=self._quality
+            self._camera, self._source, look, self._pixels, self._prints, encoders=self._encoders, quality=self._quality
         )
         self._running[look] = rendition
         return rendition
@@ -174,4 +176,4 @@ class Renditions:
         self._encoded += rendition.encodes
         self._encoders.leave()
         if not self._running:
-            self._prints.clear()
+            self._pixels.clear()  # they are large; what was made of them is there for who asks for the same picture

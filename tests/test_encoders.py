@@ -75,8 +75,8 @@ def refused(encoders: Encoders, mine: int) -> HttpError:
         (LimitsConfig(renditions=3), 4, 0, "renditions", 3),
         (LimitsConfig(renditions_per_camera=2), 2, 2, "renditions_per_camera", 2),
         (LimitsConfig(renditions=2, renditions_per_camera=2), 2, 2, "renditions", 2),
-        (LimitsConfig(), 32, 0, "renditions", 32),
-        (LimitsConfig(), 12, 12, "renditions_per_camera", 12),
+        (LimitsConfig(), 64, 0, "renditions", 64),
+        (LimitsConfig(), 16, 16, "renditions_per_camera", 16),
     ],
 )
 def test_too_many(limits: LimitsConfig, there: int, mine: int, key: str, most: int) -> None:

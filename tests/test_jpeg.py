@@ -258,7 +258,6 @@ def test_quality(asked: int) -> None:
     assert read(asked) == read(asked, grey=True) == asked
 
 
-@pytest.mark.xfail(strict=True, reason="that the values of a table end at 1 and 255 is not reckoned with")
 def test_quality_at_both_ends() -> None:
     """So it is where a table's values would be below 1 or above 255, and are not."""
     ends = [*range(1, 20), 100]

@@ -39,11 +39,11 @@ async def source() -> Ring:
 @pytest.fixture
 async def made(source: Ring, encoders: Encoders) -> AsyncIterator[Callable[..., Rendition]]:
     """Makes renditions of that ring that share their prints, and stops them."""
-    prints, renditions = Prints(), list[Rendition]()
+    decoded, prints, renditions = Prints(), Prints(), list[Rendition]()
 
     def make(width: int = 0, **more: Any) -> Rendition:
         look = Look(width, **more)
-        renditions.append(Rendition("porch", source, look, prints, encoders=encoders, quality=80))
+        renditions.append(Rendition("porch", source, look, decoded, prints, encoders=encoders, quality=80))
         return renditions[-1]
 
     yield make

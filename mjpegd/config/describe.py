@@ -74,8 +74,8 @@ def _expected(kind: Any, metas: list[msgspec.Meta]) -> str:
     bounds = {
         name: getattr(meta, name) for meta in metas for name in ("gt", "ge", "le") if getattr(meta, name) is not None
     }
-    low = f" above {bounds['gt']}" if "gt" in bounds else f" from {bounds['ge']}" if "ge" in bounds else ""
-    high = f" to {bounds['le']}" if "le" in bounds else ""
+    low = f" above {bounds['gt']:.9g}" if "gt" in bounds else f" from {bounds['ge']:.9g}" if "ge" in bounds else ""
+    high = f" to {bounds['le']:.9g}" if "le" in bounds else ""
     return _WORDS[kind] + low + high
 
 

@@ -144,8 +144,8 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     viewers_per_camera: Annotated[Count, Meta(description="Viewers of one camera; 0 for no limit.")] = 0
     viewers_per_address: Annotated[Count, Meta(description="Viewers from one address; 0 for no limit.")] = 1000
     viewers_per_key: Annotated[Count, Meta(description="Viewers with one key; 0 for no limit.")] = 0
-    renditions: Annotated[Count, Meta(description="Different renditions made at once, in all; 0 for no limit.")] = 32
-    renditions_per_camera: Annotated[Count, Meta(description="The same of one camera; 0 for no limit.")] = 12
+    renditions: Annotated[Count, Meta(description="Different renditions made at once, in all; 0 for no limit.")] = 64
+    renditions_per_camera: Annotated[Count, Meta(description="The same of one camera; 0 for no limit.")] = 16
     encoders: Annotated[
         int, Meta(ge=0, le=64, description="Threads that make renditions; 0 for the cores but one, 4 at most.")
     ] = 0

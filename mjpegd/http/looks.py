@@ -12,6 +12,8 @@ from mjpegd.look import Look, Size
 
 PASSTHROUGH = "passthrough"
 """The rendition that is none."""
+RESOLUTIONS = {"QCIF": "176x144", "CIF": "352x288", "4CIF": "704x576", "D1": "720x576"}
+"""Axis's names."""
 
 
 def for_stream(visit: Visit) -> Look:
@@ -53,18 +55,19 @@ def _completed(parameters: Query, base: Look) -> Look:
     compression = query.number(parameters, "compression", 0, 100)  # Axis: the less of it, the better
     if quality is None and compression is not None:
         quality = max(1, 100 - compression)
-    fps = query.decimal(parameters, "fps", MIN_FPS, MAX_FPS)
+    unpaced = parameters.get("fps") == "0"  # Axis: all that come
+    fps = 0.0 if unpaced else query.decimal(parameters, "fps", MIN_FPS, MAX_FPS)
     return Look(width, height, quality or base.quality, fps or base.fps)
 
 
 def _box(parameters: Query) -> Size:
-    """`width` and `height`, or Axis's `resolution=640x480`; 0 where one is not asked for."""
+    """`width` and `height`, or Axis's `resolution=640x480` or `=CIF`; 0 where one is not asked for."""
     sides = (_spelt(parameters, "width", "w"), _spelt(parameters, "height", "h"))
     resolution = parameters.get("resolution")
     if resolution is not None:
-        wide, cross, tall = resolution.partition("x")
+        wide, cross, tall = RESOLUTIONS.get(resolution.upper(), resolution).partition("x")
         if not cross:
-            raise HttpError(400, "resolution must be WIDTHxHEIGHT, as 640x480")
+            raise HttpError(400, f"resolution must be WIDTHxHEIGHT, as 640x480, or one of {', '.join(RESOLUTIONS)}")
         parameters = {sides[0]: wide, sides[1]: tall, **parameters}
     width, height = (query.number(parameters, side, MIN_SIDE, MAX_SIDE) or 0 for side in sides)
     return width, height

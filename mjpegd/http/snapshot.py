@@ -33,7 +33,9 @@ async def snapshot(visit: Visit) -> Response:
     deadline = asyncio.get_running_loop().time() + PATIENCE
     look = looks.for_snapshot(visit)
     await _wait_for_turn(visit)
-    frame = await camera.picture(look, _after(request.query, camera), oldest, deadline)
+    frame = await camera.picture(Look(), _after(request.query, camera), oldest, deadline)
+    if frame is not None and look.encodes and not _is_known(visit, frame, look):
+        frame = await camera.picture(look, frame.seq - 1, oldest, deadline)
     if frame is None:
         raise _no_picture(camera)
     return _answer(visit, frame, look)
@@ -67,10 +69,19 @@ def _no_picture(camera: Camera) -> HttpError:
     )
 
 
+def _etag(visit: Visit, frame: Frame, look: Look) -> str:
+    width, height = look.fitted(frame.width, frame.height)
+    return f'"{visit.camera.tag}-{width}x{height}-{look.quality}-{frame.seq}"'
+
+
+def _is_known(visit: Visit, frame: Frame, look: Look) -> bool:
+    """Whether the client has that frame in that look: then nothing needs to be made of it."""
+    return not_modified(visit.request.headers, _etag(visit, frame, look), frame.captured)
+
+
 def _answer(visit: Visit, frame: Frame, look: Look) -> Response:
-    etag = f'"{visit.camera.tag}-{frame.width}x{frame.height}-{look.quality}-{frame.seq}"'
     headers = {
-        "ETag": etag,
+        "ETag": _etag(visit, frame, look),
         "Last-Modified": http_date(frame.captured),
         "Cache-Control": _CACHING,
         "X-Timestamp": f"{frame.captured:.6f}",
@@ -79,6 +90,6 @@ def _answer(visit: Visit, frame: Frame, look: Look) -> Response:
         "Cross-Origin-Resource-Policy": "cross-origin",
         "Via": via.render(visit.camera.via),
     }
-    if not_modified(visit.request.headers, etag, frame.captured):
+    if _is_known(visit, frame, look):
         return Response(304, headers=headers)
     return Response(200, frame.jpeg, "image/jpeg", headers)

@@ -25,7 +25,12 @@ def cameras(visit: Visit) -> Report:
 def camera(visit: Visit, camera: Camera) -> Report:
     """What a camera is, what was asked and granted, how it is and since when."""
     named = {name: structs.asdict(each) for name, each in presets.renditions(visit.site.config).items()}
-    return {**_address(visit, camera), **_description(camera), "viewers": len(camera.audience), "renditions": named}
+    return {
+        **_address(visit, camera),
+        **_description(camera),
+        "viewers": len(camera.audience),
+        "named_renditions": named,
+    }
 
 
 def _address(visit: Visit, camera: Camera) -> Report:

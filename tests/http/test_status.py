@@ -45,7 +45,7 @@ async def test_a_camera_that_was_never_open(place: Site) -> None:
 
     assert status == 200
     assert report.pop("since") > 1e9
-    assert report.pop("renditions").keys() == {*PRESETS, "mobile"} - {"none"}
+    assert report.pop("named_renditions").keys() == {*PRESETS, "mobile"} - {"none"}
     assert report == {
         "name": "porch",
         "state": "starting",
@@ -164,8 +164,8 @@ async def test_renditions_that_have_names(place: Site) -> None:
     """A camera's report has each name that `?rendition=` takes, and what pictures of that name are like."""
     _, report = await told(place, "/cameras/attic")
 
-    assert report["renditions"]["mobile"] == {"width": 480, "height": 0, "quality": 60, "fps": 0.0}
-    assert report["renditions"]["low-bandwidth"] == {"width": 480, "height": 360, "quality": 60, "fps": 10.0}
+    assert report["named_renditions"]["mobile"] == {"width": 480, "height": 0, "quality": 60, "fps": 0.0}
+    assert report["named_renditions"]["low-bandwidth"] == {"width": 480, "height": 360, "quality": 60, "fps": 10.0}
 
 
 async def test_stats_has_the_report(place: Site) -> None:
@@ -174,7 +174,7 @@ async def test_stats_has_the_report(place: Site) -> None:
     _, stats = await told(place, "/stats")
     mine = stats["cameras"]["attic"]
 
-    others = {"name", "stream", "snapshot", "renditions"}
+    others = {"name", "stream", "snapshot", "named_renditions"}
     assert {key: mine[key] for key in report.keys() - others} == {
         key: value for key, value in report.items() if key not in others
     }

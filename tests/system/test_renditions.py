@@ -147,8 +147,8 @@ def test_a_preset_is_for_streams(daemon: Daemon) -> None:
         ("h=9999", "h must be a whole number from 16 to 7680"),
         ("quality=0", "quality must be a whole number from 1 to 100"),
         ("compression=x", "compression must be a whole number from 0 to 100"),
-        ("fps=0", "fps must be a number from 0.1 to 240"),
-        ("resolution=CIF", "resolution must be WIDTHxHEIGHT, as 640x480"),
+        ("fps=0.01", "fps must be a number from 0.1 to 240"),
+        ("resolution=HUGE", "resolution must be WIDTHxHEIGHT, as 640x480, or one of QCIF, CIF, 4CIF, D1"),
         (
             "rendition=nothing",
             "rendition must be one of cloudflare, lan, low-latency, low-bandwidth, mobile, passthrough",
@@ -305,9 +305,13 @@ def test_limits() -> None:
 
 
 def test_tags(daemon: Daemon) -> None:
-    """Each look of a frame has a tag of its own, with which it is not sent again, and no other look's is taken."""
+    """Each look of a frame has a tag of its own, with which it is not sent again, and no other look's is taken.
+
+    However often it is asked for, it is made once.
+    """
     queries = ("", "width=160", "width=80", "quality=30", "width=160&quality=30")
     fetch(daemon, "/snapshot/slow?fresh=1")
+    before = daemon.camera("slow")["encodes"]
     answers = {query: fetch(daemon, f"/snapshot/slow?max_age=1900&{query}") for query in queries}
     assert len({answer["x-frame-id"] for answer in answers.values()}) == 1
     assert len({answer["etag"] for answer in answers.values()}) == len(queries)
@@ -317,6 +321,7 @@ def test_tags(daemon: Daemon) -> None:
             assert again["x-frame-id"] == answer["x-frame-id"]
             assert again.status == (304 if other == query else 200)
             assert again.body == (b"" if other == query else answer.body)
+    assert daemon.camera("slow")["encodes"] - before == len(queries) - 1
 
 
 # The size of a stream's pictures
