@@ -6,12 +6,15 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from mjpegd.http import tcp
 from mjpegd.http.line import HOPE, STALL, Line
+from tests.clock import stop_clocks
 from tests.daemon import SECONDS
 
 RATE = 400_000
@@ -235,3 +238,57 @@ def test_a_closed_connection_is_no_error(address: str | None) -> None:
         assert tcp.told(sender.writer).round_trip == 0
 
     on_line(part, address)
+
+
+# Far away, where no socket of this machine leads
+
+
+class Far:
+    """A connection whose kernel says what a test wants."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, told: tcp.Told) -> None:
+        self.told = told
+        self.clock = stop_clocks(monkeypatch, "mjpegd.http.line.monotonic")
+        monkeypatch.setattr(tcp, "told", lambda _: self.told)
+        self.line = Line(cast("asyncio.StreamWriter", None), 0)
+        self.written = 0
+
+    def send(self, seconds: float, rate: float) -> None:
+        """Let that arrive, while there is always something under way."""
+        for _ in range(round(seconds / 0.1)):
+            self.clock.forward(0.1)
+            self.written += round(rate * 0.1)
+            self.told = replace(self.told, busy=(self.told.busy or 0.0) + 0.1)
+            self.line.look(self.written)
+
+
+FAR_AWAY = tcp.Told(queued=0, unsent=0, round_trip=0.2, least=0.2, rate=5e6, busy=0.0)
+
+
+def test_a_long_way_is_no_slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where something is always under way, as the way is long, the kernel's own measurement counts, not our rate."""
+    far = Far(monkeypatch, FAR_AWAY)
+    far.send(2, RATE)
+    far.told = replace(far.told, queued=80_000)
+
+    assert far.line.capacity == pytest.approx(FAR_AWAY.rate)
+    assert far.line.delay(len(FRAME)) == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_long_way_that_is_full_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where bytes wait to be sent at each look, what arrives is all that it takes, whatever the kernel says."""
+    far = Far(monkeypatch, replace(FAR_AWAY, queued=90_000, unsent=10_000))
+    far.written = 90_000
+    far.send(2, RATE)
+
+    assert far.line.capacity == pytest.approx(RATE, rel=0.02)
+    assert far.line.delay() == pytest.approx(10_000 / RATE + 80_000 / RATE - 0.1, rel=0.03)
+
+
+def test_what_waits_behind_a_lost_packet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many bytes that left and are not acknowledged take longer than the way does."""
+    far = Far(monkeypatch, replace(FAR_AWAY, round_trip=0.02, least=0.02, rate=float(RATE)))
+    far.send(2, RATE)
+    far.told = replace(far.told, queued=RATE // 2)
+
+    assert far.line.delay() == pytest.approx(0.5, abs=0.05)

@@ -63,6 +63,7 @@ class Reader:
         connection: socket.socket | None = None,
         agent: str = "reader",
         most: int = 1 << 16,
+        version: str = "1.1",
     ) -> None:
         self.rate = rate
         self.arrivals: list[Arrival] = []
@@ -72,7 +73,7 @@ class Reader:
         self._buffer = bytearray()
         self._stop = threading.Event()
         self._socket = connection or tcp(("127.0.0.1", daemon.port))
-        self._socket.sendall(request(path, {"User-Agent": agent}))
+        self._socket.sendall(request(path, {"User-Agent": agent}, version=version))
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> Self:
