@@ -125,7 +125,7 @@ class Server:
         task = asyncio.current_task()
         assert task is not None
         try:
-            tcp.prepare(writer, self._site.config.limits.stall_timeout)
+            tcp.prepare(writer)
             connection = Connection(self._site, reader, writer)
         except OSError:  # it has left before it was looked at
             writer.transport.abort()

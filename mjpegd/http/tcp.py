@@ -65,12 +65,16 @@ def told(writer: asyncio.StreamWriter) -> Told:
     return Told(queued, unsent, round_trip / 1e6, least / 1e6, float(rate), busy / 1e6)
 
 
-def prepare(writer: asyncio.StreamWriter, stall: float) -> None:
-    """Set the options of a connection just accepted; what nobody acknowledges for `stall` seconds ends it."""
+def prepare(writer: asyncio.StreamWriter) -> None:
+    """Set the options of a connection just accepted.
+
+    TCP_USER_TIMEOUT is none of them: it cuts a peer that reads in gulps, whose window never opens as far as the next
+    segment while the kernel probes it (tcp_probe_timer). Whoever takes nothing is found by `drained`.
+    """
     connection = writer.get_extra_info("socket")
     if connection.family == socket.AF_UNIX:
         return
-    for option in (*_OPTIONS, (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(stall * 1000))):
+    for option in _OPTIONS:
         connection.setsockopt(*option)
 
 

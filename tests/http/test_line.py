@@ -64,7 +64,7 @@ class Sender:
 
     def __init__(self, writer: asyncio.StreamWriter, peer: Peer) -> None:
         self.writer, self.peer, self.written = writer, peer, 0
-        tcp.prepare(writer, 60)
+        tcp.prepare(writer)
         tcp.hold_nothing(writer)
         self.line = Line(writer, 0)
 

@@ -277,6 +277,10 @@ class Link:
             latency,
         )
 
+    def break_off(self) -> None:
+        """Let nothing through any more, in either direction."""
+        _run("ip", "link", "set", self._device, "down")
+
     def connect(self, daemon: Daemon) -> socket.socket:
         """A connection to a daemon that listens here, from there, with the kernel's own receive buffer."""
         return inside(self._space, lambda: tcp((self.here, daemon.port), receive_buffer=0))

@@ -15,7 +15,7 @@ import numpy
 import pytest
 
 from tests.daemon import SECONDS, Daemon, join, pattern, wait_for
-from tests.system.client import Client
+from tests.system.client import Client, wait_viewers
 from tests.system.fakecam import HEIGHT, WIDTH, Camera
 from tests.system.slow import Journal, Link, NoLink, Reader, percentile
 
@@ -237,3 +237,37 @@ def test_adapt_is_a_key_of_the_camera() -> None:
             stack.enter_context(Client(daemon)).open_stream(path, {"User-Agent": path})
         told = {row["agent"]: row["adaptive"] is not None for row in daemon.json("/clients")["clients"]}
     assert told == asked
+
+
+# What TCP does to slow ones
+
+
+@pytest.mark.parametrize("path", ["/stream", "/stream?adapt=1"])
+def test_who_reads_in_gulps_is_not_cut(camera: Camera, path: str) -> None:
+    """A viewer that takes much, then nothing for a third of a second, is not held to stall, however long it goes on."""
+    with camera.daemon(join(OPEN, {"limits.stall_timeout": 2})) as daemon:
+        daemon.wait_state("live")
+        with Reader(daemon, path, FREE, most=1 << 15) as reader:
+            for _ in range(16):
+                reader.rate = 0
+                time.sleep(0.35)
+                reader.rate = 1500 * KILOBYTES
+                time.sleep(0.15)
+            assert reader.since(time.time() - 1)
+            assert daemon.camera()["viewers"] == 1
+
+
+@pytest.mark.parametrize("path", ["/stream", "/stream?adapt=1"])
+def test_a_link_that_breaks_is_noticed(camera: Camera, path: str) -> None:
+    """A viewer whose link breaks without a word is let go when it has taken nothing for `stall_timeout`."""
+    sets = {"server.host": "0.0.0.0", "limits.stall_timeout": 2, "server.heartbeat": 1}
+    with camera.daemon(join(OPEN, sets)) as daemon, contextlib.ExitStack() as stack:
+        daemon.wait_state("live")
+        try:
+            link = stack.enter_context(Link("b", 110))
+        except NoLink as error:
+            pytest.skip(str(error))
+        reader = stack.enter_context(Reader(daemon, path, connection=link.connect(daemon)))
+        wait_for(lambda: len(reader.arrivals) > 30, 10, "thirty frames")
+        link.break_off()
+        assert wait_viewers(daemon, 0, within=8) > 1
