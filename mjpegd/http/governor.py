@@ -6,7 +6,7 @@ What is to be done is decided in `adaptation`; here it is measured and carried o
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Protocol
 
@@ -44,14 +44,25 @@ class Governed(Protocol):
         """Show it that look from now on; False if it is one rendition too many."""
 
 
-class Governor:
-    """One viewer's. `budget` is `max_latency` in seconds, or None where there is no promise."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a viewer is to have: the best look, whether others may take its place, of another size too, and a promise.
 
-    def __init__(
-        self, viewer: Governed, camera: Camera, line: Line, asked: Look, *, resizable: bool, budget: float | None
-    ) -> None:
+    `budget` is `max_latency` in seconds, or None where nothing is promised.
+    """
+
+    asked: Look
+    adapts: bool
+    resizable: bool
+    budget: float | None
+
+
+class Governor:
+    """One viewer's."""
+
+    def __init__(self, viewer: Governed, camera: Camera, line: Line, terms: Terms) -> None:
         self._viewer, self._camera, self._line = viewer, camera, line
-        self._asked, self._resizable, self._budget = asked, resizable, budget
+        self._terms, asked = terms, terms.asked
         self._look = asked
         self._standing = Standing(hold=2 * TRIPS * line.distance)
         self._rungs: Sequence[Rung] = ()
@@ -78,7 +89,8 @@ class Governor:
         facts = self._set_rungs(newest)
         fps = min(facts.fps, self._camera.capture.rate.per_second() or facts.fps)  # fewer come in the dark
         costs = [rung.cost(len(newest.jpeg), fps) for rung in self._rungs]
-        budget = QUEUE if self._budget is None else max(LEAST, self._budget - self._line.distance)
+        promised = self._terms.budget
+        budget = QUEUE if promised is None else max(LEAST, promised - self._line.distance)
         self._follow(decide(self._standing, sample, costs, budget))
 
     def keeps(self, frame: Frame, size: int, patience: float) -> bool:
@@ -87,20 +99,21 @@ class Governor:
         What is refused is dared the more the longer nothing was sent, and after `patience` seconds at the latest: else
         nobody would learn that it may be again.
         """
-        if self._budget is None:
+        budget = self._terms.budget
+        if budget is None:
             return True
         now = monotonic()
         self._line.look(self._viewer.tally.bytes, least=LOOK)
         idle = now - self._last_sent
         courage = 2.0 ** min(idle / DARING, 30.0)
-        if now - frame.taken + self._line.delay(size, courage) > MARGIN * self._budget and idle < patience:
+        if now - frame.taken + self._line.delay(size, courage) > MARGIN * budget and idle < patience:
             return False
         self._last_sent = now
         return True
 
     def pin(self, look: Look) -> None:
         """Begin again from another look: the camera's pictures have another size than this viewer can take."""
-        self._asked = self._look = look
+        self._terms, self._look = replace(self._terms, asked=look), look
         self._standing, self._facts = Standing(), None
 
     def report(self) -> dict[str, Any]:
@@ -140,6 +153,7 @@ class Governor:
         fps = (granted.fps if granted is not None else 0.0) or self._camera.config.fps
         if self._facts is None or (self._facts.size, self._facts.fps) != (size, fps):
             self._facts = Facts(fps, jpeg.quality(newest.jpeg) or ASSUMED_QUALITY, size)
-            self._rungs = ladder(self._asked, self._facts, resizable=self._resizable)
+            rungs = ladder(self._terms.asked, self._facts, resizable=self._terms.resizable)
+            self._rungs = rungs if self._terms.adapts else rungs[:1]
             self._standing = replace(self._standing, rung=min(self._standing.rung, len(self._rungs) - 1))
         return self._facts

@@ -20,7 +20,7 @@ from mjpegd.errors import HttpError
 from mjpegd.frame import Frame
 from mjpegd.http import tcp
 from mjpegd.http.clients import Clients
-from mjpegd.http.governor import Governor
+from mjpegd.http.governor import Governor, Terms
 from mjpegd.http.line import Line
 from mjpegd.http.response import Play, stream_head
 from mjpegd.look import Look
@@ -208,8 +208,8 @@ class Viewer:
         play = self.asked
         if not play.adapt and play.budget is None:
             return None
-        line, resizable = Line(self._writer, self.tally.bytes), not self._profile.own_head
-        return Governor(self, self._camera, line, self._look, resizable=resizable, budget=play.budget)
+        terms = Terms(self._look, play.adapt, resizable=not self._profile.own_head, budget=play.budget)
+        return Governor(self, self._camera, Line(self._writer, self.tally.bytes), terms)
 
     def mark(self) -> None:
         """Note how far it has come: the rate is that between the last two marks."""

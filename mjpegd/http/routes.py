@@ -83,7 +83,7 @@ async def _stream(visit: Visit) -> Answer:
         caller=visit.caller,
         principal=visit.principal,
         tab=visit.tab,
-        adapt=query.flag(request.query, "adapt", default=camera.config.adapt),
+        adapt=query.flag(request.query, "adapt", default=camera.config.adapt or budget is not None),
         budget=budget and budget / 1000,
         verbose=query.flag(request.query, "extra_headers"),
     )

@@ -13,7 +13,7 @@ from mjpegd.adaptation import QUEUE
 from mjpegd.camera import Camera, Tally
 from mjpegd.config.schema import CameraConfig
 from mjpegd.frame import Frame
-from mjpegd.http.governor import DARING, MARGIN, TICK, Governor
+from mjpegd.http.governor import DARING, MARGIN, TICK, Governor, Terms
 from mjpegd.http.line import Line
 from mjpegd.look import Look
 from mjpegd.sources.base import Granted
@@ -100,7 +100,13 @@ class Scene:
     """A governor and all that it looks at."""
 
     def __init__(
-        self, clock: Clock, asked: Look = TOP, *, budget: float | None = None, resizable: bool = False
+        self,
+        clock: Clock,
+        asked: Look = TOP,
+        *,
+        budget: float | None = None,
+        resizable: bool = False,
+        adapts: bool = True,
     ) -> None:
         self.clock, self.seat, self.line, self.camera = clock, Seat(), Wire(), Source()
         self.camera.ring.newest = shot(1)
@@ -108,9 +114,7 @@ class Scene:
             self.seat,
             cast("Camera", self.camera),
             cast("Line", self.line),
-            asked,
-            resizable=resizable,
-            budget=budget,
+            Terms(asked, adapts, resizable=resizable, budget=budget),
         )
 
     def pass_by(self, seconds: float, *, sent: int = 15, missed: int = 0) -> None:
@@ -160,6 +164,18 @@ def test_it_leads_down_and_up_again(clock: Clock) -> None:
         scene.pass_by(6)
         assert scene.names[-1] == "passthrough"
         assert (scene.told["rung"], scene.told["step"]) == (0, "up: at ease for 2 s")
+
+    play(part)
+
+
+def test_a_promise_alone_leads_nowhere(clock: Clock) -> None:
+    """A viewer that is not to adapt keeps its look, however slow its connection is."""
+
+    def part() -> None:
+        scene = Scene(clock, budget=0.3, adapts=False)
+        scene.pass_by(20, sent=3, missed=12)
+        assert scene.names == []
+        assert (scene.told["rung"], scene.told["rungs"]) == (0, 1)
 
     play(part)
 
