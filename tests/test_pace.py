@@ -76,6 +76,41 @@ def test_jitter(fps: float, seed: int) -> None:
     assert max(gaps) < 1 / fps + 1.5 / 30
 
 
+@pytest.mark.parametrize(
+    ("fps", "camera", "jitter", "lost"),
+    [
+        (30, 30, 0.003, 0.001),
+        (30, 30, 0.008, 0.001),
+        (30, 30.1, 0.003, 0.002),
+        (30, 30.3, 0.005, 0.005),
+        (30, 31, 0.005, 0.005),
+        (30, 33, 0.005, 0.005),
+        (30, 30.5, 0.01, 0.03),
+        (25, 25.1, 0.003, 0.002),
+        (25, 25.1, 0.005, 0.002),
+        (15, 15.1, 0.01, 0.005),
+        (60, 60.2, 0.003, 0.005),
+        (29, 30, 0.003, 0.002),
+        (29.97, 30, 0.003, 0.002),
+        (30, 29.97, 0.005, 0.0005),
+        (30, 25, 0.005, 0.0005),
+    ],
+)
+def test_jitter_of_a_camera_in_step(fps: float, camera: float, jitter: float, lost: float) -> None:
+    """Of a camera that is as fast as the pace, or a little faster, nearly as many frames are taken as the pace allows.
+
+    That they come early and late costs none but where two of them come too close together.
+    """
+    random = Random(7)
+    taken = sorted(moment + random.uniform(-jitter, jitter) for moment in even(camera, 60))
+    moments = [taken[number] for number in chosen(fps, taken)]
+    gaps = [after - before for before, after in pairwise(moments)]
+
+    assert min(fps, camera) * (1 - lost) < len(moments) / 60 <= fps + 1 / 30
+    assert min(gaps) >= 0.5 / fps
+    assert max(gaps) < 2.5 / fps
+
+
 @given(st.floats(0.5, 60), st.lists(st.floats(0.001, 2), max_size=200))
 def test_never_above_the_pace(fps: float, pauses: Sequence[float]) -> None:
     """However irregular a camera is, no stretch of time has more than one frame above what the pace allows."""
@@ -95,6 +130,17 @@ def test_after_a_pause() -> None:
     later = [number - 30 for number in chosen(10, taken) if number >= 30]
 
     assert later == list(range(0, 60, 3))
+
+
+@given(st.floats(0.5, 60), st.lists(st.floats(0.001, 2), max_size=200))
+def test_never_too_close(fps: float, pauses: Sequence[float]) -> None:
+    """However irregular a camera is, two frames are half a gap apart at least."""
+    taken = [1000.0]
+    for pause in pauses:
+        taken.append(taken[-1] + pause)
+    moments = [taken[number] for number in chosen(fps, taken)]
+
+    assert all(after - before > 0.4999 / fps for before, after in pairwise(moments))
 
 
 def test_no_pace() -> None:
