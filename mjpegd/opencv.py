@@ -9,4 +9,8 @@ os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
 
 import cv2
 
+# No threads of its own: pictures are made in as many as `limits.encoders` says, each camera's in its own, and a pool
+# beside them, as large as there are cores, would take the cores from the loop and have one camera wait for another.
+cv2.setNumThreads(1)
+
 __all__ = ["cv2"]

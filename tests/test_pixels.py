@@ -1,5 +1,8 @@
 """Raw pixels become the right JPEG, and the card is a picture of the size asked for."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy
 import pytest
@@ -250,6 +253,24 @@ def test_decode_no_picture(data: bytes, factor: int) -> None:
     """What cannot be decoded is a broken picture."""
     with pytest.raises(BrokenPicture):
         pixels.decode(memoryview(data), factor)
+
+
+NO_THREADS = """\
+import os
+import numpy
+from mjpegd import pixels
+image = numpy.zeros((2160, 3840, 3), numpy.uint8)
+before = len(os.listdir("/proc/self/task"))
+pixels.encode(pixels.scale(pixels.decode(pixels.encode(image, 80)), (1000, 700)), 80)
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+def test_no_threads_of_its_own() -> None:
+    """OpenCV begins no threads for a large picture: how many there are is for `limits.encoders` to say."""
+    ended = subprocess.run([sys.executable, "-c", NO_THREADS], check=True, capture_output=True, text=True)
+
+    assert ended.stdout == "0\n"
 
 
 @pytest.mark.parametrize("bars", [False, True])
