@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mjpegd.ladder import FASTEST, SLOWEST, Facts, Rung, ladder
+from mjpegd.config.schema import MIN_SIDE
+from mjpegd.ladder import FASTEST, SLOWEST, SMALLEST, Facts, Rung, ladder
 from mjpegd.look import Look
 
 FULL_HD = Facts(30, 95, (1920, 1080))
@@ -114,6 +115,27 @@ def test_smaller_goes_out_from_what_was_asked_for() -> None:
     ]
     assert names(Look(width=4000), resizable=True)[-1] == "w480 q50 5fps"
     assert names(Look(height=540), resizable=True)[-1] == "w240 q50 5fps"
+
+
+@pytest.mark.parametrize(
+    ("asked", "widths"),
+    [
+        (Look(16), {16}),
+        (Look(20), {20}),
+        (Look(31), {31}),
+        (Look(32), {32, 16}),
+        (Look(40), {40, 20}),
+        (Look(64), {64, 32, 16}),
+        (Look(height=36), {64, 32, 16}),
+    ],
+)
+def test_no_smaller_than_anybody_may_ask_for(asked: Look, widths: set[int]) -> None:
+    """What is small already is not made smaller than a viewer may ask for: these steps are left out."""
+    rungs = ladder(asked, FULL_HD, resizable=True)
+
+    assert {size(rung, FULL_HD)[0] for rung in rungs} == widths
+    assert min(widths) >= SMALLEST == MIN_SIDE
+    assert rungs[-1].look.quality <= 70
 
 
 def test_a_pinned_size_stays_as_it_is() -> None:
