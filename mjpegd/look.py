@@ -5,6 +5,8 @@ from typing import TypeVar
 
 Size = tuple[int, int]
 """Width and height in pixels."""
+PASSTHROUGH = "passthrough"
+"""The name of the look in which pictures are as the camera gives them."""
 Number = TypeVar("Number", int, float)
 
 
@@ -28,7 +30,7 @@ class Look:
         """`passthrough`, `w640`, `640x480 q70 15fps`."""
         words = [self._box()] * bool(self.width or self.height)
         words += [f"q{self.quality}"] * bool(self.quality) + [f"{self.fps:g}fps"] * bool(self.fps)
-        return " ".join(words) or "passthrough"
+        return " ".join(words) or PASSTHROUGH
 
     def _box(self) -> str:
         if self.width and self.height:
@@ -46,6 +48,10 @@ class Look:
             return self.width, self.height
         share = min(1.0, (self.width or width) / width, (self.height or height) / height)
         return max(1, round(width * share)), max(1, round(height * share))
+
+    def of_size(self, width: int, height: int) -> "Look":
+        """The same look in exactly that size."""
+        return replace(self, width=width, height=height, exact=True)
 
     def within(self, bound: "Look") -> "Look":
         """This look where it is below the bound, else the bound, value by value."""

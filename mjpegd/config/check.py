@@ -9,6 +9,7 @@ from pathlib import Path
 from mjpegd.config import hashing
 from mjpegd.config.schema import MIN_FPS, MIN_SIDE, USB_SPEC, Config
 from mjpegd.hosts import UNIX
+from mjpegd.look import PASSTHROUGH
 
 Places = Mapping[tuple[str, ...], str]
 LONGEST_PATH = 200
@@ -107,6 +108,11 @@ def _paces(config: Config) -> Iterator[Problem]:
     for path, fps in paces:
         if 0 < fps < MIN_FPS:
             yield path, f"must be 0 or {MIN_FPS:g} at least, not {fps:g}"
+
+
+def _names(config: Config) -> Iterator[Problem]:
+    if PASSTHROUGH in config.rendition:
+        yield ("rendition", PASSTHROUGH), "is the name of the camera's own pictures, which stay as they are"
 
 
 def _open_door(config: Config) -> Iterator[Problem]:
@@ -218,6 +224,7 @@ CHECKS: Sequence[Check] = (
     _tokens,
     _sides,
     _paces,
+    _names,
     _secrets,
     _twins,
     _expiries,
@@ -232,6 +239,11 @@ LISTENING_CHECKS: Sequence[Check] = (_open_door, _tls_files)
 
 
 def _place(path: tuple[str, ...], places: Places) -> str:
-    """Where a key was set, or else something else of its table; a default stands nowhere."""
-    same_table = (place for other, place in places.items() if other[: len(path) - 1] == path[:-1])
-    return places.get(path) or next(same_table, "configuration")
+    """Where a key was set, or the first of a table; or else something else of its table; a default stands nowhere."""
+    near = (
+        place
+        for depth in (len(path), len(path) - 1)
+        for other, place in places.items()
+        if other[:depth] == path[:depth]
+    )
+    return places.get(path) or next(near, "configuration")

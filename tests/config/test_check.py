@@ -74,6 +74,16 @@ def test_none_or_enough(key: str, least: float, unit: str) -> None:
     assert problems(f"{key}={small}") == [f"--set {key}: {key} must be 0 or {least:g}{unit} at least, not {small:g}"]
 
 
+def test_the_name_of_what_is_passed_through(tmp_path: Path) -> None:
+    """No table takes the name of the camera's own pictures, which would be another's then; it is told where it is."""
+    file = tmp_path / "mjpegd.toml"
+    said = "rendition.passthrough is the name of the camera's own pictures, which stay as they are"
+    for keys in ("width = 40\nquality = 50\n", ""):
+        file.write_text(f"[rendition.small]\nwidth = 40\n\n[rendition.passthrough]\n{keys}")
+        assert problems(file=file) == [f"{file}:{5 if keys else 4}: {said}"]
+    assert problems("rendition.passthrough.fps=5") == [f"--set rendition.passthrough.fps: {said}"]
+
+
 @pytest.mark.parametrize("secret", [SECRET, "12345678", hashed(SECRET), "sha256" * 3])
 def test_secrets(secret: str) -> None:
     """A secret is a text of eight characters at least, or a hash."""
