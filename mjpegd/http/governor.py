@@ -16,7 +16,7 @@ from mjpegd.camera import Camera, Tally
 from mjpegd.frame import Frame
 from mjpegd.http.line import Line
 from mjpegd.ladder import Facts, Rung, ladder
-from mjpegd.look import Look
+from mjpegd.look import Look, Size
 
 TICK = 0.5
 """Seconds between two looks at a connection."""
@@ -66,7 +66,9 @@ class Governor:
         self._look = asked
         self._standing = Standing(hold=2 * TRIPS * line.distance)
         self._rungs: Sequence[Rung] = ()
-        self._facts: Facts | None = None
+        self._key: tuple[Size, float] | None = None
+        self._fps = 0.0
+        self._stale = 0
         self._looked = self._last_sent = monotonic()
         self._counted = (0, 0)
         self._timer: asyncio.TimerHandle | None = None
@@ -86,8 +88,8 @@ class Governor:
         sample, newest = self._sample(), self._camera.ring.newest
         if newest is None or not newest.live:
             return
-        facts = self._set_rungs(newest)
-        fps = min(facts.fps, self._camera.capture.rate.per_second() or facts.fps)  # fewer come in the dark
+        self._set_rungs(newest)
+        fps = min(self._fps, self._camera.capture.rate.per_second() or self._fps)  # fewer come in the dark
         costs = [rung.cost(len(newest.jpeg), fps) for rung in self._rungs]
         promised = self._terms.budget
         budget = QUEUE if promised is None else max(LEAST, promised - self._line.distance)
@@ -104,17 +106,18 @@ class Governor:
             return True
         now = monotonic()
         self._line.look(self._viewer.tally.bytes, least=LOOK)
-        idle = now - self._last_sent
+        idle, age = now - self._last_sent, now - frame.taken
         courage = 2.0 ** min(idle / DARING, 30.0)
-        if now - frame.taken + self._line.delay(size, courage) > MARGIN * budget and idle < patience:
+        if age + self._line.delay(size, courage) > MARGIN * budget and idle < patience:
+            self._stale += age > MARGIN * budget
             return False
         self._last_sent = now
         return True
 
     def pin(self, look: Look) -> None:
-        """Begin again from another look: the camera's pictures have another size than this viewer can take."""
-        self._terms, self._look = replace(self._terms, asked=look), look
-        self._standing, self._facts = Standing(), None
+        """Go on in the size of that look: the camera's pictures have another one than this viewer can take."""
+        self._look, asked = look, self._terms.asked.of_size(look.width, look.height)
+        self._terms, self._key = replace(self._terms, asked=asked), None
 
     def report(self) -> dict[str, Any]:
         """What `/clients` shows of it; `goodput` is in bytes a second, times are in milliseconds."""
@@ -139,21 +142,33 @@ class Governor:
         self._standing = replace(self._standing, calm=0.0, hold=SETTLE, reason="no room for another rendition")
 
     def _sample(self) -> Sample:
-        """What was seen since the last one; the way itself is nobody's delay."""
+        """What was seen since the last one; the way itself is nobody's delay.
+
+        A frame that was too old before it was sent is none that the connection was too slow for.
+        """
         now, tally, line = monotonic(), self._viewer.tally, self._line
         line.look(tally.bytes)
         seconds, self._looked = now - self._looked, now
         before, self._counted = self._counted, (tally.frames, self._viewer.missed())
         sent, missed = (max(0, after - earlier) for earlier, after in zip(before, self._counted, strict=True))
-        return Sample(seconds, sent, missed, max(0.0, line.delay() - line.distance), line.capacity, 2 * line.distance)
+        stale, self._stale = self._stale, 0
+        return Sample(
+            seconds,
+            sent + stale,
+            max(0, missed - stale),
+            max(0.0, line.delay() - line.distance),
+            line.capacity,
+            2 * line.distance,
+        )
 
-    def _set_rungs(self, newest: Frame) -> Facts:
+    def _set_rungs(self, newest: Frame) -> None:
         """Make the ladder for the camera as it is; its quality is looked at once, since some change it all along."""
         granted, size = self._camera.capture.granted, (newest.width, newest.height)
         fps = (granted.fps if granted is not None else 0.0) or self._camera.config.fps
-        if self._facts is None or (self._facts.size, self._facts.fps) != (size, fps):
-            self._facts = Facts(fps, jpeg.quality(newest.jpeg) or ASSUMED_QUALITY, size)
-            rungs = ladder(self._terms.asked, self._facts, resizable=self._terms.resizable)
-            self._rungs = rungs if self._terms.adapts else rungs[:1]
-            self._standing = replace(self._standing, rung=min(self._standing.rung, len(self._rungs) - 1))
-        return self._facts
+        if self._key == (size, fps):
+            return
+        self._key, self._fps = (size, fps), fps
+        facts = Facts(fps, jpeg.quality(newest.jpeg) or ASSUMED_QUALITY, size)
+        rungs = ladder(self._terms.asked, facts, resizable=self._terms.resizable)
+        self._rungs = rungs if self._terms.adapts else rungs[:1]
+        self._standing = replace(self._standing, rung=min(self._standing.rung, len(self._rungs) - 1))

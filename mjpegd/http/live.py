@@ -9,7 +9,6 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -32,6 +31,8 @@ HOPELESS, GOODBYE = 2.0, 5.0
 """Seconds that a frame may be under way before nobody waits for its end; and the whole farewell at most."""
 AGES = 64
 """Frames of each viewer whose ages are kept."""
+OVERDUE = 1.5
+"""Gaps between two frames of a look after which the next one is late."""
 PROBES = 2
 PROBE_AFTER = 0.1
 """How often a frame is sent once more to a client whose FIN came, and the seconds between."""
@@ -92,12 +93,11 @@ class Viewer:
         self._reader, self._writer, self._transport = reader, writer, writer.transport
         self._stall = config.limits.stall_timeout
         self._heartbeat = play.camera.config.heartbeat or config.server.heartbeat
-        self._early = min(play.repeat_after or self._heartbeat, self._heartbeat)
-        self._interval = self._early
         self._log = log.get(camera=play.camera.name, viewer=peer, agent=play.agent[:120], profile=play.profile.name)
         self._relays: tuple[str, ...] = ()
         self.tally = Tally()
         self._look, self._place = play.look, ExitStack()
+        self._early = self._interval = self._early_repeat()
         self._width = self._height = 0
         self._view = self._verbose_part if play.verbose else play.profile.view
         self._governor = self._made_governor()
@@ -117,11 +117,11 @@ class Viewer:
 
         Raises `HttpError`, before anything is sent, if there is no room.
         """
-        self.number = clients.enter(self, config.limits)
         with ExitStack() as stack:
-            stack.callback(clients.leave, self)
-            stack.callback(self._leave_place)
+            stack.callback(self._let_go)
             self._ring = self._place.enter_context(self._camera.watch(self._look))
+            self.number = clients.enter(self, config.limits)  # the last: it ends the stream that this one follows
+            stack.callback(clients.leave, self)
             self.tally = stack.enter_context(self._camera.audience.seat())
             if self._governor is not None:
                 self._governor.start()
@@ -193,15 +193,26 @@ class Viewer:
                 return False
             was_waiting = self._ring.leave(self)
             self.tally.skipped += self._passing()
-            self._leave_place()
+            self._place.close()
             self._place = stack.pop_all()
         self._ring, self._look, self._shown = ring, look, 0
+        self._early = self._early_repeat()
         if was_waiting:
             ring.ask(self, self._seq, monotonic() + self._interval)
         return True
 
-    def _leave_place(self) -> None:
+    def _let_go(self) -> None:
+        """Leave the ring, and let the frame go at once: not when the collector finds those who know each other."""
         self._place.close()
+        self._governor = self._frame = None
+        self._view = self._profile.view
+
+    def _early_repeat(self) -> float:
+        """Seconds after which a frame is sent once more if no newer one came: not where none is due, or is promised."""
+        if self.asked.repeat_after is None or self.asked.budget is not None:
+            return self._heartbeat
+        due = OVERDUE / self._look.fps if self._look.fps else 0.0
+        return min(max(self.asked.repeat_after, due), self._heartbeat)
 
     def _made_governor(self) -> Governor | None:
         """What leads it down when its connection is too slow, if it is to be led."""
@@ -280,10 +291,10 @@ class Viewer:
 
     def _pin(self) -> None:
         """Go on in the size that it began with, with bars: recorders and players take no other in one stream."""
-        pinned = replace(self._look, width=self._width, height=self._height, exact=True)
-        self.move(pinned, bounded=False)
+        self._plain = False
+        self.move(self._look.of_size(self._width, self._height), bounded=False)
         if self._governor is not None:
-            self._governor.pin(pinned)
+            self._governor.pin(self._look)
 
     def _verbose_part(self, frame: Frame) -> memoryview:
         """A part that says where the time went; in milliseconds."""
@@ -316,8 +327,8 @@ class Viewer:
 
     def _note_sent(self) -> None:
         """The frame that it was behind with has left."""
-        self._sent = monotonic()
-        if self._frame is not None and self._ages:
+        was_new, self._sent = self._wrote == self._sent, monotonic()
+        if was_new and self._frame is not None and self._ages:  # and no repeat
             self._ages[-1] = self._sent - self._frame.taken
 
     def _repeat(self) -> None:

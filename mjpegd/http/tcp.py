@@ -32,6 +32,8 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 _INFO = struct.Struct("=68xI72xII8xQQ")
 """Of `struct tcp_info` (linux/tcp.h): rtt at byte 68, notsent_bytes and min_rtt at 144, delivery_rate and busy_time at
 160; times in microseconds."""
+_NEVER_MEASURED = 2**32 - 1
+"""What the kernel calls the least round trip before it has measured one, as behind a SYN cookie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def told(writer: asyncio.StreamWriter) -> Told:
     except OSError:
         return Told(queued, queued)
     round_trip, unsent, least, rate, busy = _INFO.unpack(info.ljust(_INFO.size, b"\0"))
+    least = 0 if least == _NEVER_MEASURED else least
     unsent = min(queued, unsent + writer.transport.get_write_buffer_size())
     return Told(queued, unsent, round_trip / 1e6, least / 1e6, float(rate), busy / 1e6)
 

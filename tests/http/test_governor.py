@@ -255,18 +255,35 @@ def test_without_any_room_it_stays(clock: Clock) -> None:
     play(part)
 
 
-def test_a_pin_begins_anew(clock: Clock) -> None:
-    """Pinned to a size, a viewer stands at the top of a ladder whose rungs all have it, bars included."""
+def test_a_pinned_viewer_climbs_again(clock: Clock) -> None:
+    """Pinned to a size on whatever rung, a viewer has it on every rung, and what it asked for at the top."""
 
     def part() -> None:
         scene = Scene(clock)
-        scene.pass_by(1, sent=5, missed=10)
-        scene.governor.pin(Look(80, 60, exact=True))
-        assert scene.told["rung"] == 0
+        scene.pass_by(6, sent=5, missed=10)
+        before = scene.told["rung"]
+        scene.governor.pin(scene.seat.looks[-1].of_size(80, 60))
+        assert scene.told["rung"] == before > 2
         scene.seat.looks.clear()
-        scene.pass_by(10, sent=5, missed=10)
-        assert len(scene.seat.looks) > 2
+        scene.pass_by(120)
+        assert scene.names[-1] == TOP.of_size(80, 60).name == "80x60!"
         assert {(look.width, look.height, look.exact) for look in scene.seat.looks} == {(80, 60, True)}
+
+    play(part)
+
+
+def test_what_was_too_old_before_is_not_the_lines_fault(clock: Clock) -> None:
+    """Where pictures of a rung are made too slowly for the promise, a viewer on a free line goes up from it."""
+
+    def part() -> None:
+        scene = Scene(clock, budget=0.3)
+        scene.pass_by(3, sent=5, missed=10)
+        low = scene.told["rung"]
+        for _ in range(30):
+            for _ in range(15):
+                assert not scene.governor.keeps(replace(shot(1), taken=clock() - 0.4), SIZE, math.inf)
+            scene.pass_by(TICK, sent=0, missed=15)
+        assert scene.told["rung"] < low
 
     play(part)
 

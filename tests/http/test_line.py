@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -292,3 +293,25 @@ def test_what_waits_behind_a_lost_packet(monkeypatch: pytest.MonkeyPatch) -> Non
     far.told = replace(far.told, queued=RATE // 2)
 
     assert far.line.delay() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_way_that_was_never_measured_is_not_endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a SYN cookie the kernel has no least round trip, and says so with the greatest number there is."""
+
+    class Unmeasured:
+        """A connection of which the kernel knows little yet."""
+
+        family = socket.AF_INET
+
+        def getsockopt(self, level: int, option: int, size: int) -> bytes:
+            """As `struct tcp_info` is then."""
+            assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_INFO)
+            return tcp._INFO.pack(1000, 0, 2**32 - 1, 0, 0)[:size]
+
+    monkeypatch.setattr(tcp, "backlog", lambda _: 0)
+    writer = Mock()
+    writer.get_extra_info.return_value = Unmeasured()
+    writer.transport.get_write_buffer_size.return_value = 0
+
+    assert tcp.told(writer).least == 0
+    assert tcp.told(writer).round_trip == 0.001
