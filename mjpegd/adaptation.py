@@ -99,11 +99,7 @@ def decide(standing: Standing, sample: Sample, costs: Sequence[float], budget: f
     calm = now.calm + sample.seconds
     if not now.rung or calm < (now.patience if now.rung - 1 == now.ceiling else PATIENCE):
         return replace(now, calm=calm, strained=0.0)
-    up = f"up: at ease for {calm:.0f} s"
-    probation = SETTLE + max(PROBATION, now.patience)
-    return replace(
-        now, rung=now.rung - 1, calm=0.0, strained=0.0, hold=sample.settle, probation=probation, risen=True, reason=up
-    )
+    return _up(now, sample, calm)
 
 
 def _later(standing: Standing, seconds: float) -> Standing:
@@ -128,6 +124,20 @@ def _strain(sample: Sample, budget: float) -> str:
     return ""
 
 
+def _up(now: Standing, sample: Sample, calm: float) -> Standing:
+    """To the next rung, on probation."""
+    return replace(
+        now,
+        rung=now.rung - 1,
+        calm=0.0,
+        strained=0.0,
+        hold=sample.settle,
+        probation=SETTLE + max(PROBATION, now.patience),
+        risen=True,
+        reason=f"up: at ease for {calm:.0f} s",
+    )
+
+
 def _down(now: Standing, sample: Sample, costs: Sequence[float], strain: str) -> Standing:
     """To the first rung that fits what the connection takes: one at least, where there is one.
 
@@ -143,6 +153,14 @@ def _down(now: Standing, sample: Sample, costs: Sequence[float], strain: str) ->
     if sample.capacity and moves and not now.risen:
         fits = (rung for rung in range(rung, lowest) if costs[rung] <= HEADROOM * sample.capacity)
         rung = next(fits, lowest)
-    return Standing(
-        rung, 0.0, 0.0, sample.settle, now.rung, patience, now.probation, risen=False, reason=f"down: {strain}"
+    return replace(
+        now,
+        rung=rung,
+        calm=0.0,
+        strained=0.0,
+        hold=sample.settle,
+        ceiling=now.rung,
+        patience=patience,
+        risen=False,
+        reason=f"down: {strain}",
     )
