@@ -27,11 +27,15 @@ from usage import LOAD_CORE, Snapshot, Usage, pss_kb
 START_TIMEOUT = 15.0
 STOP_TIMEOUT = 5.0
 
+COUNT_BEFORE = 0.2
+"""Seconds before the viewers' window at which encoded pictures are counted; then once more when the viewers have left:
+nothing is encoded from then on."""
+
 
 def measure(server: Server, scenario: Scenario, setup: Setup, seconds: float) -> Reading:
     """Return the figures of one run, `seconds` of it measured."""
     with _running(server, scenario, setup) as (pid, port):
-        sitting = Sitting(pid, f"http://127.0.0.1:{port}", scenario, setup, seconds)
+        sitting = Sitting(pid, f"http://127.0.0.1:{port}", scenario, setup, seconds * scenario.stretch)
         try:
             return sitting.watched() if setup.audiences else sitting.unwatched()
         except OSError as error:
@@ -57,28 +61,35 @@ class Sitting:
         """What its viewers see, and what they cost."""
         alone = pss_kb(self.pid)
         with load.watching(self.address, self.setup, self.scenario.settle, self.seconds) as audience:
-            time.sleep(audience.opens + load.MARGIN / 2)
-            counts, usage = self._counted(audience)
+            opens = time.monotonic() + audience.opens
+            _sleep_until(opens - COUNT_BEFORE)
+            start = self._count()
+            _sleep_until(opens + load.MARGIN / 2)
+            usage = self._window(*audience.pids)
             together = pss_kb(self.pid)
             figures = audience.figures()
+            end = self._count()
         if not figures[0]["frames"]:
             raise RunFailed("the viewers got no frame")
-        growth = (together - alone) / self.setup.size
+        growth = {metrics.PSS_PER_VIEWER: (together - alone) / self.setup.size}
         seen = load.read(figures, usage, self.setup, self.scenario.video)
-        return _costs(usage, together) | counts | seen | {metrics.PSS_PER_VIEWER: growth}
+        return _costs(usage, together) | self._encoded(start, end) | seen | growth
 
-    def _counted(self, audience: load.Load) -> tuple[Reading, Usage]:
-        """A window, and the pictures that were encoded in it if there are renditions."""
-        if not self.setup.renditions:
-            return {}, self._window(*audience.pids)
-        start = Count.take(self.address)
-        usage = self._window(*audience.pids)
-        return encodes.read(start, Count.take(self.address), self.setup, self.scenario.video), usage
+    def _count(self) -> Count | None:
+        """What is encoded so far, if there are renditions: outside of the viewers' window, which it would disturb."""
+        return Count.take(self.address) if self.setup.renditions else None
+
+    def _encoded(self, start: Count | None, end: Count | None) -> Reading:
+        return encodes.read(start, end, self.setup, self.scenario.video) if start and end else {}
 
     def _window(self, *audience: int) -> Usage:
         start = Snapshot.take(self.pid, *audience)
         time.sleep(self.seconds)
         return Usage.between(start, Snapshot.take(self.pid, *audience))
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))
 
 
 def _costs(usage: Usage, pss: int) -> Reading:
