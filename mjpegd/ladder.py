@@ -89,7 +89,7 @@ def _stepped(asked: Look, step: Step, facts: Facts) -> Look:
     if step.divisor > 1:
         wide, tall = asked.fitted(*facts.size)
         width, height = (wide // step.divisor, 0) if wide >= tall else (0, tall // step.divisor)
-    return replace(asked, width=width, height=height, quality=quality, fps=fps)
+    return replace(asked, width=width, height=height, quality=quality, fps=fps, configured=False)
 
 
 def _rung(look: Look, facts: Facts) -> Rung:

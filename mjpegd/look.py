@@ -1,6 +1,6 @@
 """How pictures are to be: the key by which equal viewers share one rendition."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 Size = tuple[int, int]
@@ -16,7 +16,8 @@ class Look:
 
     `width` and `height` are a box that a picture is made to fit into, in its proportions and never larger than it is.
     `quality` is 1 to 100, `fps` frames a second. `exact` fills the box with black bars, and scales up if need be: for
-    viewers whose decoder takes one size only.
+    viewers whose decoder takes one size only. `configured` says that the configuration has it so, and no numbers of a
+    viewer: there are few of these, so none is refused. It makes no look another one.
     """
 
     width: int = 0
@@ -24,6 +25,7 @@ class Look:
     quality: int = 0
     fps: float = 0.0
     exact: bool = False
+    configured: bool = field(default=False, compare=False)
 
     @property
     def name(self) -> str:

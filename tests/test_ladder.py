@@ -138,6 +138,14 @@ def test_no_smaller_than_anybody_may_ask_for(asked: Look, widths: set[int]) -> N
     assert rungs[-1].look.quality <= 70
 
 
+@RESIZABLE
+def test_only_the_top_is_configured(*, resizable: bool) -> None:
+    """Of a look that the configuration has, the rungs below are none that it has."""
+    rungs = ladder(Look(640, 0, 80, 15, configured=True), FULL_HD, resizable=resizable)
+
+    assert [rung.look.configured for rung in rungs] == [True] + [False] * (len(rungs) - 1)
+
+
 def test_a_pinned_size_stays_as_it_is() -> None:
     """A viewer whose pictures have bars keeps the box and the bars on every rung."""
     rungs = ladder(Look(800, 600, exact=True), FULL_HD, resizable=False)

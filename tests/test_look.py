@@ -125,7 +125,7 @@ def test_within_is_a_bound(look: Look, bound: Look) -> None:
     """A look within a bound is above neither of the two in any value, and stays what it is the second time."""
     within = look.within(bound)
 
-    for name in (field.name for field in fields(Look) if field.name != "exact"):
+    for name in (field.name for field in fields(Look) if field.name not in ("exact", "configured")):
         value = getattr(within, name)
         assert all(not most or 0 < value <= most for most in (getattr(look, name), getattr(bound, name)))
     assert within.within(bound) == within
@@ -135,3 +135,5 @@ def test_equal_looks_are_one_key() -> None:
     """Who asks for the same in whatever way shares one rendition: looks are compared by value."""
     assert {Look(640, 0, 0, 5): 1}[Look(width=640, fps=5.0)] == 1
     assert Look(640) != Look(640, exact=True)
+    assert {Look(640): 1}[Look(640, configured=True)] == 1
+    assert Look(640, configured=True).within(Look(fps=5)).configured

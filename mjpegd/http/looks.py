@@ -1,5 +1,6 @@
 """How the pictures are to be that a request asks for: by numbers, by a name, in the words of other programs."""
 
+import re
 from dataclasses import replace
 
 from mjpegd.config.presets import renditions
@@ -8,12 +9,15 @@ from mjpegd.errors import HttpError
 from mjpegd.http import query
 from mjpegd.http.query import Query
 from mjpegd.http.visit import Visit
-from mjpegd.look import Look, Size
+from mjpegd.look import PASSTHROUGH, Look, Size
 
-PASSTHROUGH = "passthrough"
-"""The rendition that is none."""
+NUMBERS = frozenset({"width", "w", "height", "h", "resolution", "quality", "q", "compression", "fps"})
+"""Parameters by which a viewer says itself how its pictures are to be."""
+PACES = ((10.0, 1.0), (1.0, 0.5), (0.0, 0.1))
+"""From so many frames a second on, the steps to which a pace that is asked for is rounded: few can be made at once."""
 RESOLUTIONS = {"QCIF": "176x144", "CIF": "352x288", "4CIF": "704x576", "D1": "720x576"}
 """Axis's names."""
+_RESOLUTION = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
 
 def for_stream(visit: Visit) -> Look:
@@ -30,7 +34,8 @@ def for_snapshot(visit: Visit) -> Look:
 
 def _asked(visit: Visit, default: Look) -> Look:
     """`HttpError` 400 names the range of a value that is out of it."""
-    look = _completed(visit.request.query, _named(visit, default))
+    parameters = visit.request.query
+    look = replace(_completed(parameters, _named(visit, default)), configured=NUMBERS.isdisjoint(parameters))
     share = visit.principal.share
     return look if share is None else look.within(Look(share.width, fps=share.fps))
 
@@ -57,19 +62,33 @@ def _completed(parameters: Query, base: Look) -> Look:
         quality = max(1, 100 - compression)
     unpaced = parameters.get("fps") == "0"  # Axis: all that come
     fps = 0.0 if unpaced else query.decimal(parameters, "fps", MIN_FPS, MAX_FPS)
-    return Look(width, height, quality or base.quality, fps or base.fps)
+    return Look(width, height, quality or base.quality, _rounded(fps or 0.0) or base.fps)
+
+
+def _rounded(fps: float) -> float:
+    step = next(step for least, step in PACES if fps >= least)
+    return round(round(fps / step) * step, 1)
 
 
 def _box(parameters: Query) -> Size:
     """`width` and `height`, or Axis's `resolution=640x480` or `=CIF`; 0 where one is not asked for."""
-    sides = (_spelt(parameters, "width", "w"), _spelt(parameters, "height", "h"))
-    resolution = parameters.get("resolution")
-    if resolution is not None:
-        wide, cross, tall = RESOLUTIONS.get(resolution.upper(), resolution).partition("x")
-        if not cross:
-            raise HttpError(400, f"resolution must be WIDTHxHEIGHT, as 640x480, or one of {', '.join(RESOLUTIONS)}")
-        parameters = {sides[0]: wide, sides[1]: tall, **parameters}
-    width, height = (query.number(parameters, side, MIN_SIDE, MAX_SIDE) or 0 for side in sides)
+    width = query.number(parameters, _spelt(parameters, "width", "w"), MIN_SIDE, MAX_SIDE)
+    height = query.number(parameters, _spelt(parameters, "height", "h"), MIN_SIDE, MAX_SIDE)
+    wide, tall = _resolution(parameters)
+    return width or wide, height or tall
+
+
+def _resolution(parameters: Query) -> Size:
+    text = parameters.get("resolution")
+    if text is None:
+        return 0, 0
+    match = _RESOLUTION.fullmatch(RESOLUTIONS.get(text.upper(), text))
+    width, height = map(int, match.groups()) if match else (0, 0)
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
+        names = ", ".join(RESOLUTIONS)
+        raise HttpError(
+            400, f"resolution must be WIDTHxHEIGHT, as 640x480, each from {MIN_SIDE} to {MAX_SIDE}, or one of {names}"
+        )
     return width, height
 
 

@@ -101,7 +101,17 @@ async def test_a_cameras_keys_are_for_streams(query: str, look: Look) -> None:
         ("fps=0", Look()),
         ("resolution=CIF&fps=0", Look(352, 288)),
         ("resolution=4cif", Look(704, 576)),
-        ("fps=12.5&width=320", Look(320, fps=12.5)),
+        ("fps=7.5&width=320", Look(320, fps=7.5)),
+        ("fps=12.4", Look(fps=12)),
+        ("fps=29.97", Look(fps=30)),
+        ("fps=10.3", Look(fps=10)),
+        ("fps=9.8", Look(fps=10)),
+        ("fps=9.7", Look(fps=9.5)),
+        ("fps=1.2", Look(fps=1)),
+        ("fps=0.96", Look(fps=1)),
+        ("fps=0.34", Look(fps=0.3)),
+        ("fps=0.1", Look(fps=0.1)),
+        ("fps=240", Look(fps=240)),
         ("rendition=mobile", Look(480, quality=60, fps=10)),
         ("rendition=mobile&fps=20", Look(480, quality=60, fps=20)),
         ("rendition=fast", Look(fps=60)),
@@ -119,6 +129,7 @@ async def test_stream(query: str, look: Look) -> None:
     ("query", "look"),
     [
         ("", DEFAULT),
+        ("fps=14.3", Look(640, 480, 70, 14)),
         ("width=320", Look(320, 0, 70, 15)),
         ("height=240", Look(0, 240, 70, 15)),
         ("quality=90", Look(640, 480, 90, 15)),
@@ -134,6 +145,37 @@ async def test_stream(query: str, look: Look) -> None:
 async def test_stream_of_a_camera_with_keys(query: str, look: Look) -> None:
     """What a query does not say is as its rendition says, or as the camera's keys say where it names none."""
     assert looks.for_stream(visit(query, TABLED)) == look
+
+
+@pytest.mark.parametrize(
+    ("query", "configured"),
+    [
+        ("", True),
+        ("rendition=mobile", True),
+        ("rendition=cloudflare", True),
+        ("rendition=passthrough", True),
+        ("rendition=mobile&adapt=1&profile=default", True),
+        *((f"rendition=mobile&{number}", False) for number in ("w=320", "height=240", "q=50", "compression=50")),
+        *((number, False) for number in ("width=320", "h=240", "quality=50", "fps=5", "resolution=CIF")),
+    ],
+)
+async def test_of_the_configuration(query: str, configured: bool) -> None:  # noqa: FBT001  (a row)
+    """A look by a name, or by none, is the configuration's; one with a number of the viewer's own is the viewer's."""
+    for camera in (PLAIN, TABLED):
+        for share in (None, Share("s", "porch", 2**40, fps=5, width=640)):
+            assert looks.for_stream(visit(query, camera, share)).configured is configured
+            assert looks.for_snapshot(visit(query, camera, share)).configured is configured
+
+
+@given(st.floats(MIN_FPS, MAX_FPS))
+def test_few_paces(fps: float) -> None:
+    """Whatever pace is asked for, the one that is made is near to it, in the range, and one of a few hundred."""
+    made = looks._completed({"fps": f"{fps:.6f}"}, Look()).fps
+
+    assert made == pytest.approx(fps, rel=0.5)
+    assert made == pytest.approx(fps, abs=0.51)
+    assert MIN_FPS <= made <= MAX_FPS
+    assert made in {n / 10 for n in range(1, 10)} | {n / 2 for n in range(2, 20)} | set(range(10, 241))
 
 
 @pytest.mark.parametrize("query", ["fps=60", "rendition=fast", "fps=15", "rendition=passthrough", "rendition=lan", ""])
@@ -173,6 +215,7 @@ async def test_a_share_links_picture() -> None:
 
 
 NAMES = f"rendition must be one of {', '.join(renditions(Config(rendition=NAMED)))}, passthrough"
+RESOLUTION = "resolution must be WIDTHxHEIGHT, as 640x480, each from 16 to 7680, or one of QCIF, CIF, 4CIF, D1"
 SIDES = f"a whole number from {MIN_SIDE} to {MAX_SIDE}"
 
 
@@ -212,12 +255,17 @@ async def test_out_of_range(name: str, range_: str, value: str) -> None:
         ("fps=0.05", "fps must be a number from 0.1 to 240"),
         ("fps=240.5", "fps must be a number from 0.1 to 240"),
         ("fps=.5", "fps must be a number from 0.1 to 240"),
-        ("resolution=640", "resolution must be WIDTHxHEIGHT, as 640x480, or one of QCIF, CIF, 4CIF, D1"),
-        ("resolution=", "resolution must be WIDTHxHEIGHT, as 640x480, or one of QCIF, CIF, 4CIF, D1"),
-        ("resolution=8x480", f"width must be {SIDES}"),
-        ("resolution=640x8", f"height must be {SIDES}"),
-        ("resolution=640x", f"height must be {SIDES}"),
-        ("resolution=640x480x2", f"height must be {SIDES}"),
+        ("resolution=640", RESOLUTION),
+        ("resolution=", RESOLUTION),
+        ("resolution=8x480", RESOLUTION),
+        ("resolution=640x9", RESOLUTION),
+        ("resolution=640x7681", RESOLUTION),
+        ("resolution=640x", RESOLUTION),
+        ("resolution=640x480x2", RESOLUTION),
+        ("resolution=640x-480", RESOLUTION),
+        ("resolution=%C2%B2x480", RESOLUTION),
+        ("resolution=640x480%0A", RESOLUTION),
+        ("resolution=8x480&width=320", RESOLUTION),
         ("rendition=", NAMES),
         ("rendition=Mobile", NAMES),
         ("rendition=none", NAMES),
