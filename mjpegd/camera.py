@@ -146,7 +146,8 @@ class Camera:
     def watch(self, look: Look, *, bounded: bool = True) -> Iterator[Ring]:
         """The frames in that look, for as long as somebody wants them.
 
-        Raises `HttpError` 503 if it would be one rendition too many, and the number of them is to be `bounded`.
+        Raises `HttpError` 503 if it would be one rendition too many, and the number of them is to be `bounded`: unless
+        the look is as the configuration has it.
         """
         with ExitStack() as stack:
             ring = self.ring if look == Look() else stack.enter_context(self.renditions.watch(look, bounded=bounded))
@@ -164,6 +165,7 @@ class Camera:
             self._starting.cancel()
         self.capture.stop()
         self.ring.close()
+        self.renditions.close()
 
     def _expect_picture(self) -> None:
         """Show a card if none comes soon."""

@@ -1,10 +1,10 @@
 """A camera's frames in another look, made once for all who asked for the same, and by nobody for nobody."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mjpegd import jpeg, log
 from mjpegd.encoders import Encoders
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds for one wait; it only has to end some time."""
+
+T = TypeVar("T")
+
+
+def _timed(make: Callable[[], T]) -> tuple[T, float]:
+    """What it makes, and the seconds that took: who waits for another's print is told how long the making was."""
+    began = monotonic()
+    return make(), monotonic() - began
 
 
 class Rendition:
@@ -41,11 +49,16 @@ class Rendition:
         self._source, self._pixels, self._prints, self._encoders = source, pixels, prints, encoders
         self._pace = Pace(look.fps)
         self._log = log.get(camera=camera, rendition=look.name)
-        self._task = loop.create_task(self._run(), name=f"rendition-{camera}-{look.name}")
+        self._task: asyncio.Task[None] | None = loop.create_task(self._run(), name=f"rendition-{camera}-{look.name}")
 
     def stop(self) -> None:
-        """Make no more; a picture that is being made comes too late."""
-        self._task.cancel()
+        """Make no more, and let everyone who waits go; a picture that is being made comes too late."""
+        # The task keeps the error that ends it, whose traceback keeps us and the frame at hand: knew we the task too,
+        # all of it would stay until the collector comes by.
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+        self.ring.close()
 
     async def _run(self) -> None:
         try:
@@ -84,8 +97,10 @@ class Rendition:
         as_it_is = size == (frame.width, frame.height)
         if as_it_is and not self._is_worth(frame):
             return frame
-        began, quality = monotonic(), self.look.quality or self.quality
-        picture = self._prints.get(frame, (size, quality, self.look.exact), lambda: self._encoded(frame, size, quality))
+        quality = self.look.quality or self.quality
+        picture, took = self._prints.get(
+            frame, (size, quality, self.look.exact), lambda: self._encoded(frame, size, quality)
+        )
         if as_it_is and len(picture) >= len(frame.jpeg):
             return frame
         return multipart.assemble(
@@ -96,7 +111,7 @@ class Rendition:
             width=size[0],
             height=size[1],
             missing=frame.missing,
-            encode=frame.encode + monotonic() - began,
+            encode=frame.encode + took,
         )
 
     def _is_worth(self, frame: Frame) -> bool:
@@ -106,16 +121,17 @@ class Rendition:
         own = jpeg.quality(frame.jpeg)
         return own is None or self.look.quality < own
 
-    def _encoded(self, frame: Frame, size: Size, quality: int) -> memoryview:
+    def _encoded(self, frame: Frame, size: Size, quality: int) -> tuple[memoryview, float]:
         from mjpegd import pixels
 
-        began = monotonic()
         factor = pixels.reduction((frame.width, frame.height), size)
-        image: Pixels = self._pixels.get(frame, factor, lambda: pixels.decode(frame.jpeg, factor))
-        picture = pixels.encode(pixels.scale(image, size, bars=self.look.exact), quality)
+        image: Pixels
+        image, decoding = self._pixels.get(frame, factor, lambda: _timed(lambda: pixels.decode(frame.jpeg, factor)))
+        bars = self.look.exact
+        picture, encoding = _timed(lambda: pixels.encode(pixels.scale(image, size, bars=bars), quality))
         self.encodes += 1
-        self.encode_time.add(monotonic() - began)
-        return picture
+        self.encode_time.add(decoding + encoding)
+        return picture, decoding + encoding
 
 
 class Renditions:
@@ -125,7 +141,6 @@ class Renditions:
         self._camera, self._source, self._encoders, self._quality = camera, source, encoders, quality
         self._prints, self._pixels = Prints(), Prints()
         self._running: dict[Look, Rendition] = {}
-        self._encoded = 0
 
     def __iter__(self) -> Iterator[Rendition]:
         return iter(list(self._running.values()))
@@ -136,7 +151,7 @@ class Renditions:
     @property
     def encodes(self) -> int:
         """Pictures encoded so far, for those that are gone too."""
-        return self._encoded + sum(each.encodes for each in self)
+        return self._prints.made
 
     def set_quality(self, quality: int) -> None:
         """Make in another quality what is made smaller."""
@@ -144,11 +159,10 @@ class Renditions:
         for rendition in self:
             rendition.quality = quality
 
-    def newest_size(self, look: Look) -> int | None:
-        """Bytes of the newest picture in that look; None where there is none."""
-        rendition = self._running.get(look)
-        frame = rendition.ring.newest if rendition is not None else None
-        return len(frame.jpeg) if frame is not None and frame.live else None
+    def close(self) -> None:
+        """Make no more: everyone who watches one is let go."""
+        for rendition in self:
+            rendition.stop()
 
     @contextmanager
     def watch(self, look: Look, *, bounded: bool) -> Iterator[Ring]:
@@ -163,7 +177,9 @@ class Renditions:
                 self._end(rendition)
 
     def _begin(self, look: Look, *, bounded: bool) -> Rendition:
-        self._encoders.enter(len(self), bounded=bounded)
+        if look.encodes:  # to leave frames out costs nothing
+            mine = sum(each.look.encodes for each in self)
+            self._encoders.enter(mine, bounded=bounded and not look.configured)
         rendition = Rendition(
             self._camera, self._source, look, self._pixels, self._prints, encoders=self._encoders, quality=self._quality
         )
@@ -173,7 +189,9 @@ class Renditions:
     def _end(self, rendition: Rendition) -> None:
         del self._running[rendition.look]
         rendition.stop()
-        self._encoded += rendition.encodes
-        self._encoders.leave()
+        if rendition.look.encodes:
+            self._encoders.leave()
         if not self._running:
-            self._pixels.clear()  # they are large; what was made of them is there for who asks for the same picture
+            # They are large; what was made of them is there for who asks for the same picture. Others take their place:
+            # a picture that is still being made may fill these, and they go with it.
+            self._pixels = Prints()

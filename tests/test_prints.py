@@ -1,12 +1,18 @@
 """What is made of a camera's newest frame: each thing once."""
 
+import gc
 import threading
+import weakref
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
+import numpy
 import pytest
 
 from mjpegd.errors import BrokenPicture
-from mjpegd.prints import Prints
+from mjpegd.prints import MOST, Prints
 from tests.daemon import SECONDS
 from tests.pictures import frame
 
@@ -14,20 +20,28 @@ from tests.pictures import frame
 class Press:
     """Makes a thing, and counts how often; with `gate` shut it takes until that is opened."""
 
-    def __init__(self, result: object = "print", *, shut: bool = False) -> None:
+    def __init__(self, result: Any = "print", *, shut: bool = False) -> None:
         self.result = result
         self.made = 0
         self.begun, self.gate = threading.Event(), threading.Event()
         if not shut:
             self.gate.set()
 
-    def __call__(self) -> object:
+    def __call__(self) -> Any:
         self.made += 1
         self.begun.set()
         assert self.gate.wait(10 * SECONDS)
         if isinstance(self.result, BaseException):
             raise self.result
         return self.result
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """No collector."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def test_made_once() -> None:
@@ -68,14 +82,61 @@ def test_an_older_frame_does_not_evict() -> None:
     assert (new.made, old.made) == (1, 2)
 
 
-def test_nothing_is_kept_for_nobody() -> None:
-    """After `clear` everything is made anew, of the same frame too."""
-    prints, press = Prints(), Press()
-    prints.get(frame(1), "small", press)
-    prints.clear()
-    prints.get(frame(1), "small", press)
+def test_few_are_kept() -> None:
+    """Of one frame only so many things are kept, the oldest goes for the next and is made again if need be."""
+    prints, shown = Prints(), frame(1)
+    presses = [Press(numpy.zeros(8)) for _ in range(100)]
+    kept = [weakref.ref(prints.get(shown, number, press)) for number, press in enumerate(presses)]
+    for press in presses:
+        press.result = "again"
 
-    assert press.made == 2
+    assert [number for number, each in enumerate(kept) if each() is not None] == list(range(100 - MOST, 100))
+    assert prints.get(shown, 99, presses[99]) is kept[99]()
+    assert prints.get(shown, 0, presses[0]) == "again"
+    assert (presses[99].made, presses[0].made) == (1, 2)
+
+
+def test_what_is_being_made_is_kept() -> None:
+    """However many others are asked for meanwhile, what is being made is made for all who wait for it."""
+    prints, shown, slow = Prints(), frame(1), Press("slow", shut=True)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(prints.get, shown, "slow", slow)
+        assert slow.begun.wait(10 * SECONDS)
+        for number in range(100):
+            prints.get(shown, number, Press())
+        second = pool.submit(prints.get, shown, "slow", slow)
+        slow.gate.set()
+
+        assert first.result(10 * SECONDS) == second.result(10 * SECONDS) == "slow"
+    assert slow.made == 1
+
+
+def test_counted() -> None:
+    """What was made is counted once, however often it is asked for; what could not be made is not."""
+    prints = Prints()
+    for seq, press in ((1, Press()), (1, Press()), (2, Press()), (1, Press())):
+        prints.get(frame(seq), "small", press)
+    with pytest.raises(BrokenPicture):
+        prints.get(frame(3), "small", Press(BrokenPicture("torn")))
+
+    assert prints.made == 3
+
+
+def test_an_error_keeps_nothing_for_the_collector(uncollected: None) -> None:
+    """What could not be made lets go of its frame as soon as there is another one, without the collector's help."""
+
+    def fail() -> None:
+        raise BrokenPicture("torn")
+
+    prints, torn = Prints(), frame(1)
+    picture = weakref.ref(torn.jpeg)
+    for _ in range(2):
+        with suppress(BrokenPicture):
+            prints.get(torn, "small", fail)
+    del torn
+    prints.get(frame(2), "small", Press())
+
+    assert picture() is None
 
 
 def test_many_threads_at_once() -> None:

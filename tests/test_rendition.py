@@ -1,9 +1,12 @@
 """Frames at another pace or size, made once for all who asked for the same."""
 
 import asyncio
+import gc
 import threading
+import weakref
+from asyncio import Task
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -36,20 +39,36 @@ async def source() -> Ring:
     return Ring(asyncio.get_running_loop())
 
 
+def task_of(rendition: Rendition) -> Task[None]:
+    """What runs it."""
+    assert rendition._task is not None
+    return rendition._task
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """No collector: what goes, goes by itself."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.fixture
 async def made(source: Ring, encoders: Encoders) -> AsyncIterator[Callable[..., Rendition]]:
     """Makes renditions of that ring that share their prints, and stops them."""
-    decoded, prints, renditions = Prints(), Prints(), list[Rendition]()
+    decoded, prints, renditions, tasks = Prints(), Prints(), list[Rendition](), list[Task[None]]()
 
     def make(width: int = 0, **more: Any) -> Rendition:
         look = Look(width, **more)
         renditions.append(Rendition("porch", source, look, decoded, prints, encoders=encoders, quality=80))
+        tasks.append(task_of(renditions[-1]))
         return renditions[-1]
 
     yield make
     for each in renditions:
         each.stop()
-    await asyncio.gather(*(each._task for each in renditions), return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 Make = Callable[..., Rendition]
@@ -75,6 +94,13 @@ async def turns(count: int = 10) -> None:
     """Let the loop go round a few times."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until that is so: what a thread is at the end of takes a moment."""
+    async with asyncio.timeout(10 * SECONDS):
+        while not condition():  # noqa: ASYNC110  (a thread's, and nobody tells)
+            await asyncio.sleep(0.001)
 
 
 def big(seq: int, *, live: bool = True, taken: float | None = None) -> Frame:
@@ -334,10 +360,12 @@ async def test_by_nobody_for_nobody(camera: Camera) -> None:
             pass
         (running,) = camera.renditions
         await turns()
-        assert not running._task.done()
+        task = task_of(running)
+        assert not task.done()
     await turns()
 
-    assert running._task.cancelled()
+    assert task.cancelled()
+    assert running.ring.closed
     assert len(camera.renditions) == 0
     with camera.watch(Look(64)) as ring:
         assert ring is not first
@@ -539,6 +567,27 @@ async def test_how_long_it_took(source: Ring, made: Make) -> None:
     assert (running.encodes, len(running.encode_time)) == (1, 1)
 
 
+async def test_waiting_is_not_encoding(source: Ring, made: Make, encoders: Encoders) -> None:
+    """The time for which a picture waits for a thread, or for another's print, is none that encoding took.
+
+    Who gets a picture that was made for another is told how long that took.
+    """
+    wait, gate = 0.5, threading.Event()
+    small, same, other = made(64), made(64, fps=30), made(64, quality=30)
+    busy = [asyncio.create_task(encoders.run(partial(gate.wait, 10 * SECONDS))) for _ in range(2)]
+    await turns()
+    shown = [each.ring.next(0, soon()) for each in (small, same, other)]
+    source.publish(big(1))
+    await asyncio.sleep(wait)
+    gate.set()
+    await asyncio.gather(*busy)
+    frames = [frame for frame in await asyncio.gather(*shown) if frame is not None]
+
+    assert frames[0].encode == frames[1].encode > 0
+    assert all(0 < frame.encode < wait / 2 for frame in frames)
+    assert all(frame.ready - frame.taken > wait for frame in frames)
+
+
 async def test_quality_of_the_camera_changes(source: Ring, made: Make) -> None:
     """A rendition that says nothing of quality follows the camera's key from the next frame on."""
     running = made(64)
@@ -558,11 +607,94 @@ async def test_watchers_and_encodes_are_counted(camera: Camera) -> None:
         shown = await ring.next(0, soon())
         assert shown is not None
         told = {each.look.name: (each.watchers, each.encodes) for each in camera.renditions}
-        assert camera.renditions.newest_size(Look(64)) == len(shown.jpeg)
 
     assert told == {"w64": (2, 1), "5fps": (1, 0)}
     assert (len(camera.renditions), camera.renditions.encodes) == (0, 1)
-    assert camera.renditions.newest_size(Look(64)) is None
+
+
+async def test_what_is_under_way_at_the_end_is_counted(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that is being made when the last viewer leaves is counted once it is made."""
+    begun, slow = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        slow.wait(10 * SECONDS)
+
+    before_scaling(monkeypatch, wait)
+    with camera.watch(Look(64)):
+        camera.ring.publish(big(1))
+        assert await asyncio.to_thread(begun.wait, 10 * SECONDS)
+    assert camera.renditions.encodes == 0
+    slow.set()
+    await eventually(lambda: camera.renditions.encodes == 1)
+
+
+@pytest.mark.parametrize("look", [Look(64), Look(64, fps=5), Look(fps=5), Look(quality=20), Look(96, 96, exact=True)])
+@pytest.mark.parametrize("seen", [True, False])
+async def test_all_of_it_goes_with_the_last_viewer(
+    look: Look,
+    seen: bool,  # noqa: FBT001  (a row)
+    camera: Camera,
+    uncollected: None,
+) -> None:
+    """Rendition, ring and pictures are gone when nobody watches any more, without the collector's help."""
+    with camera.watch(look) as ring:
+        kept: list[weakref.ref[Any]] = [weakref.ref(ring), *(weakref.ref(each) for each in camera.renditions)]
+        if seen:
+            camera.ring.publish(big(1))
+            shown = await ring.next(0, soon())
+            assert shown is not None
+            kept += [weakref.ref(shown.jpeg)] * look.encodes
+            await turns()
+            del shown
+    del ring
+    await eventually(lambda: [each() for each in kept] == [None] * (2 + seen * look.encodes))
+
+
+async def test_all_of_it_goes_where_a_picture_is_under_way(
+    camera: Camera, uncollected: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it goes when the last viewer leaves while a picture is made, and the pixels that it is made of go too."""
+    begun, slow, decoded, decode = threading.Event(), threading.Event(), list[weakref.ref[Any]](), pixels.decode
+
+    def late(data: memoryview, factor: int = 1) -> pixels.Pixels:
+        begun.set()
+        slow.wait(10 * SECONDS)
+        image = decode(data, factor)
+        decoded.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr(pixels, "decode", late)
+    with camera.watch(Look(64)):
+        (running,) = (weakref.ref(each) for each in camera.renditions)
+        camera.ring.publish(big(1))
+        assert await asyncio.to_thread(begun.wait, 10 * SECONDS)
+    slow.set()
+    await eventually(lambda: running() is None)
+
+    assert [each() for each in decoded] == [None]
+
+
+async def test_closed_with_its_camera(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a camera ends, those who watch a rendition are let go at once, also while a picture is made for them."""
+    begun, slow = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        slow.wait(10 * SECONDS)
+
+    before_scaling(monkeypatch, wait)
+    with camera.watch(Look(64)) as ring, camera.watch(Look(fps=5)) as paced:
+        viewer = Counting(ring)
+        camera.ring.publish(big(1))
+        assert await asyncio.to_thread(begun.wait, 10 * SECONDS)
+        camera.stop()
+        assert ring.closed
+        assert paced.closed
+        assert viewer.ended
+        slow.set()
+
+    assert len(camera.renditions) == 0
 
 
 async def test_one_too_many(camera: Camera, encoders: Encoders) -> None:
@@ -580,6 +712,35 @@ async def test_one_too_many(camera: Camera, encoders: Encoders) -> None:
 
     assert (caught.value.status, encoders.renditions) == (503, 0)
     assert not camera.demand.now
+
+
+async def test_what_encodes_nothing_is_not_counted(camera: Camera, encoders: Encoders) -> None:
+    """Paces alone take nobody's place and find one always: nothing is encoded for them."""
+    encoders.limits = LimitsConfig(renditions=2, renditions_per_camera=2)
+    with ExitStack() as stack:
+        for fps in range(1, 40):
+            stack.enter_context(camera.watch(Look(fps=fps)))
+        stack.enter_context(camera.watch(Look(64)))
+        stack.enter_context(camera.watch(Look(32)))
+        stack.enter_context(camera.watch(Look(fps=50)))
+        with pytest.raises(HttpError), camera.watch(Look(48)):
+            pass
+
+        assert (encoders.renditions, len(camera.renditions)) == (2, 42)
+    assert (encoders.renditions, len(camera.renditions)) == (0, 0)
+
+
+async def test_what_the_configuration_has_is_never_refused(camera: Camera, encoders: Encoders) -> None:
+    """However many sizes viewers have thought of, what the configuration has by a name is given, and counted."""
+    encoders.limits = LimitsConfig(renditions=2, renditions_per_camera=2)
+    with camera.watch(Look(64)), camera.watch(Look(32)):
+        with camera.watch(Look(48, configured=True)) as one, camera.watch(Look(48)) as other:
+            assert one is other
+            assert encoders.renditions == 3
+        with pytest.raises(HttpError), camera.watch(Look(48)):
+            pass
+
+    assert encoders.renditions == 0
 
 
 async def test_of_all_cameras(encoders: Encoders) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
@@ -20,6 +21,7 @@ from tests.system.test_reload import serving, unbroken, yard
 from tests.system.test_share import Shop
 
 Size = tuple[int, int]
+RESOLUTION = "resolution must be WIDTHxHEIGHT, as 640x480, each from 16 to 7680, or one of QCIF, CIF, 4CIF, D1"
 OPEN = {"auth.anonymous": ["view", "snapshot", "admin"]}
 
 
@@ -148,7 +150,8 @@ def test_a_preset_is_for_streams(daemon: Daemon) -> None:
         ("quality=0", "quality must be a whole number from 1 to 100"),
         ("compression=x", "compression must be a whole number from 0 to 100"),
         ("fps=0.01", "fps must be a number from 0.1 to 240"),
-        ("resolution=HUGE", "resolution must be WIDTHxHEIGHT, as 640x480, or one of QCIF, CIF, 4CIF, D1"),
+        ("resolution=HUGE", RESOLUTION),
+        ("resolution=640x9", RESOLUTION),
         (
             "rendition=nothing",
             "rendition must be one of cloudflare, lan, low-latency, low-bandwidth, mobile, passthrough",
@@ -285,7 +288,7 @@ def test_limits() -> None:
         daemon.wait_state("live", "yard")
         one.open_stream("/stream?width=160")
         two.open_stream("/stream?width=80")
-        for path in ("/stream?width=40", "/snapshot?width=40", "/stream?fps=7"):
+        for path in ("/stream?width=40", "/snapshot?width=40", "/stream?quality=40"):
             answer = fetch(daemon, path)
             assert (answer.status, answer.json()["limit"], answer.json()["most"]) == (503, "renditions_per_camera", 2)
             assert "this camera makes" in answer.json()["error"]
@@ -299,6 +302,24 @@ def test_limits() -> None:
         wait_viewers(daemon, 1)
         assert fetch(daemon, "/snapshot/yard?width=40").status == 200
         assert fetch(daemon, "/snapshot?width=40").status == 200
+
+
+def test_odd_paces_shut_out_nobody() -> None:
+    """However many paces viewers think of, they share few, and others get what the file has and what they ask for."""
+    sets = join(camera("home", preset="low-bandwidth"), {"limits.renditions": 2, "limits.renditions_per_camera": 2})
+    with Daemon(sets) as daemon, ExitStack() as stack:
+        daemon.wait_state("live", "home")
+        clients = [stack.enter_context(Client(daemon)) for _ in range(60)]
+        for number, client in enumerate(clients[:40]):
+            client.open_stream(f"/stream/home?rendition=passthrough&fps={1 + number / 20}")
+            client.part()
+        assert len(daemon.camera("home")["renditions"]) <= 5
+        for client, width in zip(clients[40:], (64, 32), strict=False):
+            client.open_stream(f"/stream/home?width={width}")
+            client.part()
+        assert fetch(daemon, "/stream/home?width=48").status == 503
+        assert size(parts(daemon, "/stream/home")[0].jpeg) == (320, 240)
+        assert size(parts(daemon, "/stream/home?rendition=low-latency")[0].jpeg) == (320, 240)
 
 
 # Conditions
@@ -383,7 +404,8 @@ def test_the_size_is_kept_beyond_the_limit(tmp_path: Path) -> None:
     full = {"limits.renditions": 1}
     with serving(tmp_path, pattern(), full) as desk, Client(desk.daemon) as plain, Client(desk.daemon) as other:
         plain.open_stream("/stream")
-        other.open_stream("/stream?fps=5")
+        other.open_stream("/stream?width=80")
+        other.part()
         assert size(plain.part().jpeg) == (320, 240)
         desk.change(pattern(width=480, height=120), full)
         wait_for(lambda: size(fetch(desk.daemon, "/snapshot").body) == (480, 120), 10, "the new shape")
@@ -413,10 +435,11 @@ def test_limits_of_a_reload(tmp_path: Path) -> None:
         client.part()
         assert fetch(desk.daemon, "/snapshot?rendition=tiny").status == 400
         desk.change(pattern(), yard(), {"rendition.tiny.width": 32, "limits.renditions": 1})
-        assert fetch(desk.daemon, "/snapshot/yard?rendition=tiny").status == 503
+        assert fetch(desk.daemon, "/snapshot/yard?width=32").status == 503
+        assert size(fetch(desk.daemon, "/snapshot/yard?rendition=tiny").body) == (32, 24)
         assert size(client.part().jpeg) == (160, 120)
         desk.change(pattern(), yard(), {"rendition.tiny.width": 32})
-        assert size(fetch(desk.daemon, "/snapshot/yard?rendition=tiny").body) == (32, 24)
+        assert size(fetch(desk.daemon, "/snapshot/yard?width=32").body) == (32, 24)
 
 
 def test_the_end(tmp_path: Path) -> None:
