@@ -8,7 +8,7 @@ Mended here:
 - missing Huffman tables (AVI1, most cheap UVC cameras) are put in before SOS, from T.81 Annex K.3;
 - an `AVI1` APP0 becomes a JFIF one: `imghdr`-like checks want `JFIF` at byte 6;
 - a segment holding a second SOI or EOI (an EXIF thumbnail) is cut out: scanners such as Home Assistant's still
-  extractor take the first FF D9 for the end of the picture and show a torn one.
+  extractor take the first FF D9 for the end of the picture and show a torn one. Of EXIF its orientation stays.
 """
 
 import struct
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from mjpegd.errors import BrokenPicture
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
-_APP0, _COM, _DHT, _DQT, _SOS = 0xE0, 0xFE, 0xC4, 0xDB, 0xDA
+_APP0, _APP1, _COM, _DHT, _DQT, _SOS = 0xE0, 0xE1, 0xFE, 0xC4, 0xDB, 0xDA
 _REMARKS = frozenset({*range(0xE0, 0xF0), _COM})
 """APP0 to APP15 and comments."""
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -29,6 +29,9 @@ _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _SEGMENT = struct.Struct(">BBH")
 _SIZE = struct.Struct(">HH")
 _PADDING_BLOCK = 64
+_EXIF, _ORIENTATION = b"Exif\0\0", 0x0112
+_TURNED = b"\xff\xe1\0\x22" + _EXIF + struct.pack(">2sHIHHHI", b"MM", 42, 8, 1, _ORIENTATION, 3, 1)
+"""An APP1 of one entry; its value and the end follow."""
 
 MAX_SIDE, MAX_PIXELS = 16_384, 64_000_000
 """Of a picture. A header of a kilobyte may promise 65535 x 65535 pixels, for which a decoder or a card takes 12 GB."""
@@ -146,8 +149,31 @@ def _segments(data: memoryview, end: int) -> Iterator[tuple[int, int, int]]:
 def _substitute(marker: int, body: bytes) -> bytes | None:
     """What to send in place of an application or comment segment; None to leave it as it is."""
     if SOI in body or EOI in body:
-        return b""
+        return _turn(body)
     return JFIF_APP0 if marker == _APP0 and body.startswith(b"AVI1") else None
+
+
+def turned(picture: memoryview, source: memoryview) -> tuple[memoryview | bytes, ...]:
+    """The pieces of a picture that was made of the pixels of `source`, shown turned if that one is by its EXIF."""
+    for marker, start, after in _segments(source, len(source)):
+        if marker == _APP1 and (turn := _turn(bytes(source[start + 4 : after]))):
+            _, _, behind = next(_segments(picture, len(picture)))  # JFIF, which is to be the first
+            return picture[:behind], turn, picture[behind:]
+    return (picture,)
+
+
+def _turn(body: bytes) -> bytes:
+    """An APP1 that holds nothing but the orientation of an EXIF body; empty if that turns nothing."""
+    order = "<" if body[6:8] == b"II" else ">"
+    try:
+        entries = 6 + struct.unpack_from(f"{order}I", body, 10)[0]
+        for number in range(struct.unpack_from(f"{order}H", body, entries)[0]):
+            tag, value = struct.unpack_from(f"{order}H6xH", body, entries + 2 + 12 * number)
+            if tag == _ORIENTATION and 2 <= value <= 8 and body.startswith(_EXIF):
+                return _TURNED + struct.pack(">HHI", value, 0, 0)
+    except struct.error:
+        pass  # none, or torn
+    return b""
 
 
 def _scaled_sum(quality: int) -> int:

@@ -101,10 +101,11 @@ class Rendition:
         picture, took = self._prints.get(
             frame, (size, quality, self.look.exact), lambda: self._encoded(frame, size, quality)
         )
-        if as_it_is and len(picture) >= len(frame.jpeg):
+        pieces = jpeg.turned(picture, frame.jpeg)
+        if as_it_is and sum(map(len, pieces)) >= len(frame.jpeg):
             return frame
         return multipart.assemble(
-            (picture,),
+            pieces,
             seq=frame.seq,
             captured=frame.captured,
             taken=frame.taken,

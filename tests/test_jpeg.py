@@ -1,5 +1,7 @@
 """What a picture must have to be sent, and what is mended in one that lacks it."""
 
+import struct
+
 import cv2
 import numpy
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mjpegd.errors import BrokenPicture
-from mjpegd.jpeg import EOI, HUFFMAN_TABLES, JFIF_APP0, SOI, Picture, examine, quality
+from mjpegd.jpeg import EOI, HUFFMAN_TABLES, JFIF_APP0, SOI, Picture, examine, quality, turned
 from tests.pictures import decode, jpeg, segment, segments
 
 APP0, APP1, APP2, COM, DHT, DQT = 0xE0, 0xE1, 0xE2, 0xFE, 0xC4, 0xDB
@@ -36,6 +38,25 @@ def mended(data: bytes) -> bytes:
 def without(marker: int, data: bytes = WHOLE) -> bytes:
     """The JPEG without its segments of that kind."""
     return SOI + b"".join(part for kind, part in segments(data) if kind != marker)
+
+
+def exif(orientation: int, order: str = "<", *, more: bytes = b"") -> bytes:
+    """An APP1 with that orientation, behind another entry, and with `more` behind the two, as a thumbnail."""
+    header = struct.pack(f"{order}2sHIH", b"II" if order == "<" else b"MM", 42, 8, 2)
+    make = struct.pack(f"{order}HHI4s", 0x010F, 2, 4, b"me\0\0")
+    turn = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
+    return segment(APP1, b"Exif\0\0" + header + make + turn + bytes(4) + more)
+
+
+def as_shown(data: bytes) -> tuple[int, int]:
+    """Rows and columns of a picture as it is shown, turned if need be."""
+    image = cv2.imdecode(numpy.frombuffer(data, numpy.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    rows, columns, _ = image.shape
+    return rows, columns
+
+
+orders = pytest.mark.parametrize("order", ["<", ">"], ids=["Intel", "Motorola"])
 
 
 def behind_soi(*parts: bytes, data: bytes = WHOLE) -> bytes:
@@ -184,6 +205,55 @@ def test_second_picture_is_cut_out(part: bytes) -> None:
     assert result == WHOLE
     assert (result.count(SOI), result.count(EOI)) == (1, 1)
     assert numpy.array_equal(decode(WHOLE), decode(result))
+
+
+@st.composite
+def torn_exif(draw: st.DrawFn) -> bytes:
+    """The body of an EXIF segment with some bytes changed, or with an end that is too early."""
+    body = bytearray(exif(6, draw(st.sampled_from("<>")))[4:])
+    for at in draw(st.lists(st.integers(0, len(body) - 1), max_size=6)):
+        body[at] = draw(st.integers(0, 255))
+    return bytes(body[: draw(st.integers(0, len(body)))])
+
+
+@orders
+@pytest.mark.parametrize("orientation", range(10))
+def test_orientation_of_a_source(orientation: int, order: str) -> None:
+    """A picture made of the pixels of one that its EXIF turns is turned alike; of one that is not, it is left alone."""
+    picture, source = memoryview(jpeg(32, 24)), memoryview(behind_soi(exif(orientation, order)))
+    made = b"".join(turned(picture, source))
+
+    assert (made == picture) is (orientation not in range(2, 9))
+    assert made[6:10] == b"JFIF"
+    assert as_shown(made) == ((32, 24) if orientation in range(5, 9) else (24, 32))
+    assert len(made) - len(picture) in (0, 36)
+    assert mended(made) == made
+
+
+@orders
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_orientation_beside_a_thumbnail(orientation: int, order: str) -> None:
+    """Of an EXIF segment that is cut out for its thumbnail the orientation stays: browsers go on turning."""
+    result = mended(behind_soi(exif(orientation, order, more=jpeg(16, 16))))
+
+    assert (result.count(SOI), result.count(EOI)) == (1, 1)
+    assert (result == WHOLE) is (orientation == 1)
+    assert as_shown(result) == ((64, 48) if orientation in range(5, 9) else (48, 64))
+
+
+@given(torn_exif() | st.binary(max_size=60))
+def test_torn_exif(body: bytes) -> None:
+    """Whatever stands in an EXIF segment, it costs no picture."""
+    source = memoryview(behind_soi(segment(APP1, body)))
+
+    assert numpy.array_equal(decode(b"".join(turned(memoryview(WHOLE), memoryview(WHOLE)))), decode(WHOLE))
+    assert len(b"".join(turned(memoryview(WHOLE), source))) - len(WHOLE) in (0, 36)
+    assert examine(source).width == 64
+
+
+def test_no_exif_is_no_piece() -> None:
+    """A picture whose source is not turned stays in one piece."""
+    assert turned(memoryview(WHOLE), memoryview(behind_soi(segment(COM, b"Exif")))) == (memoryview(WHOLE),)
 
 
 def test_thumbnail_between_others() -> None:

@@ -29,6 +29,7 @@ from mjpegd.rendition import Rendition
 from mjpegd.ring import Ring
 from tests.daemon import SECONDS
 from tests.pictures import decode, frame, jpeg
+from tests.test_jpeg import as_shown, exif
 
 BIG = jpeg(128, 96)
 
@@ -440,6 +441,16 @@ async def test_never_larger(quality: int, same: bool, source: Ring, made: Make) 
 
     assert (shown is original) is same
     assert len(shown.jpeg) <= len(original.jpeg)
+
+
+@pytest.mark.parametrize("look", [{"width": 64}, {"quality": 20}, {"width": 64, "height": 64, "exact": True}])
+async def test_turned(look: dict[str, Any], source: Ring, made: Make) -> None:
+    """What is made of a picture that is shown turned is shown turned, its pixels lying as the camera's do."""
+    original = replace(frame(1, (BIG[:2], exif(6), BIG[2:])), width=128, height=96)
+    shown = await one(made(**look), source, original)
+
+    assert shown is not original
+    assert as_shown(bytes(shown.jpeg)) == (shown.width, shown.height)
 
 
 class Counted:
