@@ -31,7 +31,7 @@ class Ring:
         self.wakeup = Timing()
         """From a frame's publication to the loop's knowing of it."""
         self.send = Timing()
-        """From there to each waiter's having been shown it."""
+        """From there to the last waiter's having been shown it."""
         self.newest: Frame | None = None
         """The frame published last, by any thread."""
         self.closed = False
@@ -125,10 +125,13 @@ class Ring:
 
     def _release(self, frame: Frame | None) -> None:
         waiters, self._waiters = self._waiters, {}
-        note, woken = self.send.add, self._woken
         for waiter in waiters:
-            self._show(waiter, frame)
-            note(monotonic() - woken)
+            try:
+                waiter.show(frame)
+            except Exception as error:  # noqa: BLE001  (a bug in one must not cost the others their frame)
+                self._complain(error)
+        if waiters:
+            self.send.add(monotonic() - self._woken)
 
     def _show_announced(self, waiter: Waiter) -> None:
         """Show the frame that is the announced one then: `position` is that of no other."""
@@ -137,8 +140,11 @@ class Ring:
     def _show(self, waiter: Waiter, frame: Frame | None) -> None:
         try:
             waiter.show(frame)
-        except Exception as error:  # noqa: BLE001  (a bug in one must not cost the others their frame)
-            self._loop.call_exception_handler({"message": "a waiter broke down", "exception": error})
+        except Exception as error:  # noqa: BLE001  (as above)
+            self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "a waiter broke down", "exception": error})
 
     def _set_alarm(self, deadline: float) -> None:
         if self._alarm is not None:

@@ -22,6 +22,7 @@ from mjpegd.http.clients import Clients
 from mjpegd.http.governor import Governor, Terms
 from mjpegd.http.line import Line
 from mjpegd.http.response import Play, stream_head
+from mjpegd.http.tcp import push
 from mjpegd.look import Look
 from mjpegd.timing import percentiles
 from mjpegd.wire import via
@@ -29,7 +30,7 @@ from mjpegd.wire.multipart import Pieces, with_lines
 
 HOPELESS, GOODBYE = 2.0, 5.0
 """Seconds that a frame may be under way before nobody waits for its end; and the whole farewell at most."""
-AGES = 64
+AGES = 32
 """Frames of each viewer whose ages are kept."""
 OVERDUE = 1.5
 """Gaps between two frames of a look after which the next one is late."""
@@ -52,6 +53,7 @@ class Viewer:
         "_behind",
         "_camera",
         "_deadline",
+        "_descriptor",
         "_dismissed",
         "_early",
         "_fps",
@@ -106,7 +108,7 @@ class Viewer:
         self._attention = asyncio.Event()
         self._frame: Frame | None = None
         self._probes = self._seq = self._shown = 0
-        self._behind = tcp.behind(writer)
+        self._behind, self._descriptor = tcp.behind(writer), tcp.descriptor(writer)
         self._dismissed, self._gone = "", False
         self._deadline: asyncio.TimerHandle | None = None
         self._began = self._sent = self._wrote = monotonic()
@@ -223,10 +225,12 @@ class Viewer:
         return Governor(self, self._camera, Line(self._writer, self.tally.bytes), terms)
 
     def mark(self) -> None:
-        """Note how far it has come: the rate is that between the last two marks."""
+        """Note how far it has come, and how old its frames are: the rate is that between the last two marks."""
         (before, frames), now = self._marked, monotonic()
         self._marked = (now, self.tally.frames)
         self._fps = (self.tally.frames - frames) / max(now - before, 1e-3)
+        if self._governor is None and self._frame is not None:
+            self._ages.append((now if self._behind() else self._sent) - self._frame.taken)
 
     def report(self) -> dict[str, Any]:
         """What `/clients` shows of it."""
@@ -256,11 +260,15 @@ class Viewer:
         if transport.is_closing() or ring.closed:  # uvloop raises RuntimeError on a write to a closed transport
             self._attention.set()
             return
+        whole, now = False, 0.0
         if frame is None:
             self._repeat()
         elif (self._plain and frame.width == self._width and frame.height == self._height) or self._admits(frame):
             part = self._view(frame)
-            transport.write(part)
+            sent = push(self._descriptor, part)
+            whole = sent == len(part)
+            if not whole:
+                transport.write(part[sent:])
             tally = self.tally
             tally.frames += 1
             tally.skipped += ring.position - (self._shown or ring.position - 1) - 1
@@ -268,11 +276,12 @@ class Viewer:
             self._frame, self._seq, self._shown = frame, frame.seq, ring.position
             self._interval = PROBE_AFTER if self._probes else self._early
             self._sent = self._wrote = now = monotonic()
-            self._ages.append(now - frame.taken)
-        if self._behind() or transport.is_closing():
+            if self._governor is not None:  # of the others one frame a second is looked at
+                self._ages.append(now - frame.taken)
+        if not whole and (self._behind() or transport.is_closing()):
             self._attention.set()
         else:
-            self._ring.ask(self, self._seq, monotonic() + self._interval)
+            self._ring.ask(self, self._seq, (now or monotonic()) + self._interval)
 
     def _admits(self, frame: Frame) -> bool:
         """What is rarely asked: whether it is later, of the size that this viewer's have, and may be sent at all."""
@@ -328,7 +337,7 @@ class Viewer:
     def _note_sent(self) -> None:
         """The frame that it was behind with has left."""
         was_new, self._sent = self._wrote == self._sent, monotonic()
-        if was_new and self._frame is not None and self._ages:  # and no repeat
+        if was_new and self._governor is not None and self._frame is not None:  # and no repeat
             self._ages[-1] = self._sent - self._frame.taken
 
     def _repeat(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import select
 import socket
 import struct
@@ -100,6 +101,26 @@ def behind(writer: asyncio.StreamWriter) -> Callable[[], int]:
     poller = select.poll()
     poller.register(writer.get_extra_info("socket").fileno(), select.POLLOUT)
     return lambda: ours() or int(not (writer.transport.is_closing() or poller.poll(0)))
+
+
+def descriptor(writer: asyncio.StreamWriter) -> int:
+    """Of a connection that `push` may write to; -1 where TLS comes between."""
+    return -1 if is_encrypted(writer) else int(writer.get_extra_info("socket").fileno())
+
+
+def push(descriptor: int, part: memoryview) -> int:
+    """Hand a buffer to the kernel, past a transport that holds nothing itself; how many bytes it took.
+
+    The transport's way costs a fifth of all that a frame costs. What is left goes that way, and so does everything
+    where a connection is broken: the transport sees to its end. One that `is_closing` must not be written to: its
+    descriptor may be another's by now.
+    """
+    if descriptor < 0:
+        return 0
+    try:
+        return os.write(descriptor, part)
+    except OSError:
+        return 0
 
 
 async def drained(writer: asyncio.StreamWriter, stall: float) -> bool:
