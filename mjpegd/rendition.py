@@ -154,6 +154,10 @@ class Renditions:
         """Pictures encoded so far, for those that are gone too."""
         return self._prints.made
 
+    def makes_room(self, ring: Ring) -> bool:
+        """Whether there is one rendition less to be counted when one more of who watch that ring has left it."""
+        return any(each.ring is ring and each.watchers == 1 and each.look.encodes for each in self)
+
     def set_quality(self, quality: int) -> None:
         """Make in another quality what is made smaller."""
         self._quality = quality

@@ -187,10 +187,10 @@ class Viewer:
 
         The last viewer of a rendition leaves as much room as it takes.
         """
-        alone = any(each.ring is self._ring and each.watchers == 1 for each in self._camera.renditions)
+        bounded = bounded and not self._camera.renditions.makes_room(self._ring)
         with ExitStack() as stack:
             try:
-                ring = stack.enter_context(self._camera.watch(look, bounded=bounded and not alone))
+                ring = stack.enter_context(self._camera.watch(look, bounded=bounded))
             except HttpError:
                 return False
             was_waiting = self._ring.leave(self)

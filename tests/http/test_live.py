@@ -13,8 +13,10 @@ import uvloop
 from mjpegd.camera import Camera
 from mjpegd.config.schema import AuthConfig, CameraConfig, Config, LimitsConfig, ServerConfig
 from mjpegd.frame import Frame
+from mjpegd.http.live import Viewer
 from mjpegd.http.server import Server
 from mjpegd.http.site import Site
+from mjpegd.look import Look
 from mjpegd.wire import multipart
 from tests.http.requests import site
 from tests.pictures import jpeg
@@ -170,3 +172,22 @@ def test_a_slow_look_is_not_sent_twice() -> None:
         assert got.count(b"\xff\xd9\r\n--") == 1
 
     play(scene)
+
+
+def test_the_last_of_a_rendition_may_have_another() -> None:
+    """Where a camera makes as many renditions as it may, a viewer who leaves one with nobody can go to another."""
+
+    async def scene(place: Place) -> None:
+        place.publish()
+        await place.watch("width=32")
+        await place.viewers(1)
+        (viewer,) = place.site.clients
+        assert isinstance(viewer, Viewer)
+        assert viewer.move(Look(width=24))
+        assert [each.look for each in place.camera.renditions] == [Look(width=24)]
+        await place.watch("width=24")
+        await place.viewers(2)
+        assert not viewer.move(Look(width=16))  # the other goes on with that one
+        assert [(each.look, each.watchers) for each in place.camera.renditions] == [(Look(width=24), 2)]
+
+    play(scene, LimitsConfig(renditions_per_camera=1))
