@@ -141,3 +141,15 @@ async def test_close() -> None:
         await waiting
 
     assert begun_late == []
+
+
+async def test_encoders_stand_back(encoders: Encoders) -> None:
+    """The threads of cameras and viewers come first: an encoder's is nicer, and no other thread is changed."""
+
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = niceness()
+
+    assert await encoders.run(niceness) == min(19, before + module.NICE)
+    assert niceness() == before

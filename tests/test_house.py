@@ -68,7 +68,7 @@ PRIVILEGES = {
     ),
     "ssl": ("sources.ffinput", "http.tls", "http.server", "sources.client.connection", "sources.client.session"),
     "threading": (
-        *("log", "aside", "ring", "prints", "lifeline", "pauses", "capture", "app", "probe"),
+        *("log", "aside", "ring", "prints", "encoders", "lifeline", "pauses", "capture", "app", "probe"),
         *(
             f"sources.{name}"
             for name in (
