@@ -186,6 +186,8 @@ def renditions(guest: Guest) -> Findings:
         made, seconds = guest.camera()["encodes"] - before, time.time() - began
     wanted = 4 * seconds
     yield holds(wanted / 2 < made <= wanted + 2, f"two viewers cost {made} pictures in {seconds:.1f} s", made)
+    nice = guest.run(f"ps -L -o ni= -p {guest.show('MainPID')}").split()
+    yield holds("5" in nice and nice.count("0") > 1, "encoders stand back behind the other threads", nice)
     rate = sum(part.arrived > began for part in whole.parts) / seconds
     yield note(f"the camera's own pictures meanwhile: {rate:.1f} frames/s")
 
