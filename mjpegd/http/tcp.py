@@ -61,7 +61,7 @@ def told(writer: asyncio.StreamWriter) -> Told:
         return Told(queued, queued)
     try:
         info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
-    except OSError:
+    except (OSError, ValueError):  # of a closed one uvloop makes a socket by a negative descriptor
         return Told(queued, queued)
     round_trip, unsent, least, rate, busy = _INFO.unpack(info.ljust(_INFO.size, b"\0"))
     least = 0 if least == _NEVER_MEASURED else least

@@ -13,6 +13,7 @@ import uvloop
 from mjpegd.camera import Camera
 from mjpegd.config.schema import AuthConfig, CameraConfig, Config, LimitsConfig, ServerConfig
 from mjpegd.frame import Frame
+from mjpegd.http import tcp
 from mjpegd.http.live import Viewer
 from mjpegd.http.server import Server
 from mjpegd.http.site import Site
@@ -191,3 +192,26 @@ def test_the_last_of_a_rendition_may_have_another() -> None:
         assert [(each.look, each.watchers) for each in place.camera.renditions] == [(Look(width=24), 2)]
 
     play(scene, LimitsConfig(renditions_per_camera=1))
+
+
+def test_a_look_at_a_viewer_that_has_just_gone() -> None:
+    """A governor whose timer comes between a connection's end and its viewer's finds nothing, and breaks nothing."""
+
+    async def scene(place: Place) -> None:
+        place.publish()
+        reader, _ = await place.watch("adapt=1")
+        await part(reader)
+        (viewer,) = place.site.clients
+        assert isinstance(viewer, Viewer)
+        writer, governor = viewer._writer, viewer._governor
+        assert governor is not None
+        writer.transport.abort()
+        await place.viewers(0)
+        async with asyncio.timeout(PATIENCE):
+            while writer.get_extra_info("socket").fileno() >= 0:  # noqa: ASYNC110  (nobody tells)
+                await asyncio.sleep(0.01)
+        assert (tcp.told(writer).queued, tcp.backlog(writer)) == (0, 0)
+        governor.tick()
+        governor.stop()
+
+    play(scene)
