@@ -146,7 +146,7 @@ class Camera:
     def watch(self, look: Look, *, bounded: bool = True) -> Iterator[Ring]:
         """The frames in that look, for as long as somebody wants them.
 
-        Raises `HttpError` 503 if it would be one rendition too many, and the number of them is to be `bounded`: unless
+        Raises `NoRoom` 503 if it would be one rendition too many, and the number of them is to be `bounded`: unless
         the look is as the configuration has it.
         """
         with ExitStack() as stack:

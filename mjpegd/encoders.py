@@ -9,13 +9,10 @@ from typing import TypeVar
 
 from mjpegd import log
 from mjpegd.config.schema import LimitsConfig
-from mjpegd.errors import HttpError
+from mjpegd.errors import NoRoom
 
 MOST_THREADS = 4
 """Where nobody says how many: the others are for cameras and viewers."""
-RETRY_AFTER = 10
-"""Seconds after which somebody who found no room may ask again."""
-
 NICE = 5
 """How far encoders stand back behind the threads of cameras and viewers: the slowest frames of viewers beside busy
 encoders take a fifth to a third less. Not further: one that other programs keep from running while it holds the
@@ -39,7 +36,7 @@ class Encoders:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def enter(self, mine: int, *, bounded: bool) -> None:
-        """Count one more beside the `mine` of its camera; `HttpError` 503 if there is no room and it is `bounded`."""
+        """Count one more beside the `mine` of its camera; `NoRoom` 503 if there is none and it is `bounded`."""
         if bounded:
             self._require("renditions", self.renditions, "this daemon makes")
             self._require("renditions_per_camera", mine, "this camera makes")
@@ -52,9 +49,8 @@ class Encoders:
     def _require(self, key: str, there: int, who: str) -> None:
         most = getattr(self.limits, key)
         if most and there >= most:
-            facts = {"limit": key, "most": most}
             message = f"there are as many different renditions as {who}: ask for one that others watch"
-            raise HttpError(503, message, headers={"Retry-After": str(RETRY_AFTER)}, facts=facts)
+            raise NoRoom(503, message, limit=key, most=most)
 
     def close(self) -> None:
         """Begin nothing new; what is under way is waited for at the end of the process only."""

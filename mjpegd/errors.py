@@ -8,6 +8,7 @@
     │   └── SourceWoken   somebody watches again what was read sparingly: open it anew; no outage
     ├── BrokenPicture     one picture's: counted and skipped
     └── HttpError         a request's: carries the status to answer with, and what else to say
+        ├── NoRoom        a limit is reached: it is named, and when to come again
         └── ProtocolError the request itself is broken: answer, then close
 
 Anything else that escapes is a bug and is logged with its traceback.
@@ -63,6 +64,18 @@ class HttpError(MjpegdError):
         self.status = status
         self.headers = dict(headers or {})
         self.facts = dict(facts or {})
+
+
+RETRY_AFTER = 10
+"""Seconds after which somebody who found no room may ask again."""
+
+
+class NoRoom(HttpError):
+    """There are as many as the key `limit` of the configuration allows: `most`."""
+
+    def __init__(self, status: int, message: str, *, limit: str, most: int) -> None:
+        retry, facts = {"Retry-After": str(RETRY_AFTER)}, {"limit": limit, "most": most}
+        super().__init__(status, message, headers=retry, facts=facts)
 
 
 class ProtocolError(HttpError):

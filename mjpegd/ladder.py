@@ -26,9 +26,10 @@ class Step:
 
 _PACE = (Step(FASTEST), Step(30), Step(20), Step(15))
 _QUALITY = (Step(15, 90), Step(15, 80), Step(15, 70))
+_SLOW = (Step(SLOWEST, 50), Step(SLOWEST, 40), Step(SLOWEST, 30))
 STEPS = {
-    True: (*_PACE, *_QUALITY, Step(15, 70, 2), Step(10, 60, 2), Step(10, 60, 4), Step(5, 50, 4)),
-    False: (*_PACE, *_QUALITY, Step(10, 70), Step(10, 60), Step(10, 50), Step(5, 50), Step(5, 40), Step(5, 30)),
+    True: (*_PACE, *_QUALITY, Step(15, 70, 2), Step(10, 60, 2), Step(10, 60, 4), Step(SLOWEST, 50, 4)),
+    False: (*_PACE, *_QUALITY, Step(10, 70), Step(10, 60), Step(10, 50), *_SLOW),
 }
 """From the best down, for viewers whose pictures may change their size and for those whose may not."""
 

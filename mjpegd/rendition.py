@@ -171,7 +171,7 @@ class Renditions:
 
     @contextmanager
     def watch(self, look: Look, *, bounded: bool) -> Iterator[Ring]:
-        """The frames in that look, for as long as somebody wants them; `HttpError` 503 if it would be one too many."""
+        """The frames in that look, for as long as somebody wants them; `NoRoom` 503 if it would be one too many."""
         rendition = self._running.get(look) or self._begin(look, bounded=bounded)
         rendition.watchers += 1
         try:

@@ -12,12 +12,12 @@ WINDOW = 512
 
 
 class Timing:
-    """The last `window` durations of one step, in seconds; false before the first."""
+    """The last `WINDOW` durations of one step, in seconds; false before the first."""
 
     __slots__ = ("_samples", "add")
 
-    def __init__(self, window: int = WINDOW) -> None:
-        self._samples: deque[float] = deque(maxlen=window)
+    def __init__(self) -> None:
+        self._samples: deque[float] = deque(maxlen=WINDOW)
         self.add = self._samples.append
 
     def __len__(self) -> int:

@@ -7,9 +7,11 @@ import socket
 import subprocess
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
+import cv2
 import pytest
+from numpy.typing import NDArray
 
 from tests.daemon import SECONDS, free_port, wait_for
 
@@ -34,6 +36,18 @@ def peer(program: str, package: str) -> str:
 def run(*command: str, within: float = 30) -> subprocess.CompletedProcess[bytes]:
     """Run a peer to its end, whatever its exit status; fails when it does not end."""
     return subprocess.run(command, capture_output=True, timeout=within * SECONDS, check=False)
+
+
+def opencv_frames(url: str, count: int) -> list[NDArray[Any]]:
+    """So many frames of a stream as OpenCV's VideoCapture reads them; fails where it does not get one."""
+    patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 10_000]
+    capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, patience)
+    try:
+        read = [capture.read() for _ in range(count)]
+    finally:
+        capture.release()
+    assert all(there for there, _ in read)
+    return [frame for _, frame in read]
 
 
 class Proxy:

@@ -10,7 +10,7 @@ import pytest
 from mjpegd import encoders as module
 from mjpegd.config.schema import LimitsConfig
 from mjpegd.encoders import Encoders
-from mjpegd.errors import HttpError
+from mjpegd.errors import RETRY_AFTER, HttpError
 from tests.daemon import SECONDS
 
 
@@ -86,7 +86,7 @@ def test_too_many(limits: LimitsConfig, there: int, mine: int, key: str, most: i
     error = refused(encoders, mine)
 
     assert (error.status, error.facts) == (503, {"limit": key, "most": most})
-    assert error.headers["Retry-After"] == str(module.RETRY_AFTER)
+    assert error.headers["Retry-After"] == str(RETRY_AFTER)
     assert "ask for one that others watch" in str(error)
     assert encoders.renditions == there
 

@@ -1,7 +1,7 @@
 """Which frames are taken where fewer are wanted than come."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from random import Random
 
 import pytest
@@ -15,6 +15,11 @@ def chosen(fps: float, taken: Sequence[float]) -> list[int]:
     """Which of the frames taken at these moments a pace chooses."""
     pace = Pace(fps)
     return [number for number, moment in enumerate(taken) if pace.wants(moment)]
+
+
+def kept(fps: float, taken: Sequence[float]) -> list[float]:
+    """The moments of those."""
+    return [taken[number] for number in chosen(fps, taken)]
 
 
 def even(fps: float, seconds: float = 4, start: float = 1000.0) -> list[float]:
@@ -68,7 +73,7 @@ def test_two_of_three() -> None:
 def test_jitter(fps: float, seed: int) -> None:
     """Frames that come a little early or late are chosen at the pace all the same, without bursts or holes."""
     taken = jittered(30, 0.2, seed)
-    moments = [taken[number] for number in chosen(fps, taken)]
+    moments = kept(fps, taken)
     gaps = [after - before for before, after in pairwise(moments)]
 
     assert len(moments) == pytest.approx(10 * fps, abs=4)
@@ -103,7 +108,7 @@ def test_jitter_of_a_camera_in_step(fps: float, camera: float, jitter: float, lo
     """
     random = Random(7)
     taken = sorted(moment + random.uniform(-jitter, jitter) for moment in even(camera, 60))
-    moments = [taken[number] for number in chosen(fps, taken)]
+    moments = kept(fps, taken)
     gaps = [after - before for before, after in pairwise(moments)]
 
     assert min(fps, camera) * (1 - lost) < len(moments) / 60 <= fps + 1 / 30
@@ -114,10 +119,7 @@ def test_jitter_of_a_camera_in_step(fps: float, camera: float, jitter: float, lo
 @given(st.floats(0.5, 60), st.lists(st.floats(0.001, 2), max_size=200))
 def test_never_above_the_pace(fps: float, pauses: Sequence[float]) -> None:
     """However irregular a camera is, no stretch of time has more than one frame above what the pace allows."""
-    taken = [1000.0]
-    for pause in pauses:
-        taken.append(taken[-1] + pause)
-    moments = [taken[number] for number in chosen(fps, taken)]
+    moments = kept(fps, list(accumulate(pauses, initial=1000.0)))
 
     for first, begin in enumerate(moments):
         for last in range(first, len(moments)):
@@ -135,10 +137,7 @@ def test_after_a_pause() -> None:
 @given(st.floats(0.5, 60), st.lists(st.floats(0.001, 2), max_size=200))
 def test_never_too_close(fps: float, pauses: Sequence[float]) -> None:
     """However irregular a camera is, two frames are half a gap apart at least."""
-    taken = [1000.0]
-    for pause in pauses:
-        taken.append(taken[-1] + pause)
-    moments = [taken[number] for number in chosen(fps, taken)]
+    moments = kept(fps, list(accumulate(pauses, initial=1000.0)))
 
     assert all(after - before > 0.4999 / fps for before, after in pairwise(moments))
 

@@ -9,11 +9,9 @@ from typing import Any, Protocol
 from mjpegd.access.address import group
 from mjpegd.access.principal import Principal
 from mjpegd.config.schema import LimitsConfig
-from mjpegd.errors import HttpError
+from mjpegd.errors import NoRoom
 from mjpegd.http.response import Play
 
-RETRY_AFTER = 10
-"""Seconds after which somebody who found no room may ask again."""
 STUCK = 2.0
 """Seconds without taking anything after which a viewer at the same place is taken for one that was left open."""
 
@@ -94,8 +92,7 @@ class Clients:
         for limit, most in _limits(play, limits):
             counted = limit.of(play)
             if counted is not None and self._counts[limit.key, counted] >= most and not self._make_room(play):
-                facts = {"limit": limit.key, "most": most}
-                raise HttpError(limit.status, limit.message, headers={"Retry-After": str(RETRY_AFTER)}, facts=facts)
+                raise NoRoom(limit.status, limit.message, limit=limit.key, most=most)
         number = next(self._numbers)
         self._viewers[number] = viewer
         self._counts.update(_counted(play))

@@ -15,7 +15,7 @@ from typing import Any
 from mjpegd import log
 from mjpegd.camera import Tally
 from mjpegd.config.schema import Config
-from mjpegd.errors import HttpError
+from mjpegd.errors import NoRoom
 from mjpegd.frame import Frame
 from mjpegd.http import tcp
 from mjpegd.http.clients import Clients
@@ -117,7 +117,7 @@ class Viewer:
     async def play(self, clients: Clients, config: Config, headers: Mapping[str, str]) -> None:
         """Send the head, then frames until the client leaves, stalls, or the camera's ring is closed.
 
-        Raises `HttpError`, before anything is sent, if there is no room.
+        Raises `NoRoom`, before anything is sent, if there is no room.
         """
         with ExitStack() as stack:
             stack.callback(self._let_go)
@@ -191,7 +191,7 @@ class Viewer:
         with ExitStack() as stack:
             try:
                 ring = stack.enter_context(self._camera.watch(look, bounded=bounded))
-            except HttpError:
+            except NoRoom:
                 return False
             was_waiting = self._ring.leave(self)
             self.tally.skipped += self._passing()

@@ -29,7 +29,8 @@ CONTENT_TYPE = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
 
 _DELIMITER = f"--{BOUNDARY}\r\n".encode()
 _ADVANCE_HEAD = b"Content-Type: image/jpeg\r\n\r\n"
-_TRAILER = b"\r\n" + _DELIMITER + _ADVANCE_HEAD
+_TAIL = b"\r\n" + _DELIMITER
+_TRAILER = _TAIL + _ADVANCE_HEAD
 _CLOSE = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 Pieces = tuple[memoryview | bytes, ...]
@@ -75,7 +76,7 @@ def assemble(
         width=width,
         height=height,
         jpeg=buffer[start:end],
-        part=buffer[: end + 2 + len(_DELIMITER)],
+        part=buffer[: end + len(_TAIL)],
         advance=buffer[start:],
         missing=missing,
         encode=encode,
@@ -85,7 +86,7 @@ def assemble(
 def with_lines(frame: Frame, more: Iterable[str]) -> memoryview:
     """A part of the default profile with header lines that are one viewer's own: a copy, for whoever wants to know."""
     head = part_head(len(frame.jpeg), frame.captured, frame.seq, frame.missing, more=more)
-    return memoryview(b"".join((head, frame.jpeg, b"\r\n", _DELIMITER)))
+    return memoryview(b"".join((head, frame.jpeg, _TAIL)))
 
 
 def _repeated_head(frame: Frame) -> bytes:
@@ -109,7 +110,7 @@ class Profile:
         """The same frame once more: the only heartbeat that no client takes for an error."""
         if not self.own_head:
             return (frame.advance,)
-        return _repeated_head(frame), frame.jpeg, b"\r\n" + _DELIMITER
+        return _repeated_head(frame), frame.jpeg, _TAIL
 
     def last(self, frame: Frame) -> Pieces:
         """The frame once more with the closing delimiter behind it: the orderly end of a stream."""

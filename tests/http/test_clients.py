@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from mjpegd.access.principal import Principal
 from mjpegd.access.shares import Share
 from mjpegd.config.schema import CameraConfig, Config, LimitsConfig
-from mjpegd.errors import HttpError
-from mjpegd.http.clients import LIMITS, RETRY_AFTER, STUCK, Clients
+from mjpegd.errors import RETRY_AFTER, HttpError
+from mjpegd.http.clients import LIMITS, STUCK, Clients
 from mjpegd.http.response import Play
 from mjpegd.http.site import Site
 from tests.http.requests import site

@@ -2,15 +2,13 @@
 
 import socket
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
-from typing import Self
 
 from tests.daemon import RUN, wait_for
+from tests.system.background import Background
 
 _LAUNCHER = """
 import fcntl, os, sys
@@ -38,10 +36,11 @@ class Message:
     came: float = field(default_factory=monotonic)
 
 
-class Manager:
+class Manager(Background):
     """Listens on a socket in this folder; `on_ready` is called the moment READY=1 comes."""
 
     def __init__(self, folder: Path, on_ready: Callable[[], None] = lambda: None, *, abstract: bool = False) -> None:
+        super().__init__()
         self.messages: list[Message] = []
         self._on_ready = on_ready
         path = folder / "notify"
@@ -49,18 +48,9 @@ class Manager:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f"\0{path}" if abstract else str(path))
         self._socket.settimeout(0.1)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
+    def close(self) -> None:
+        """Listen no more."""
         self._socket.close()
 
     def environment(self, watchdog: float = 0) -> dict[str, str]:
@@ -81,8 +71,9 @@ class Manager:
         """Wait until the status holds all of these."""
         wait_for(lambda: all(word in self.status for word in words), within, f"the status {words}, not {self.status!r}")
 
-    def _listen(self) -> None:
-        while not self._stop.is_set():
+    def work(self) -> None:
+        """Listen."""
+        while not self.stop.is_set():
             try:
                 data = self._socket.recv(65536)
             except TimeoutError:

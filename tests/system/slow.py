@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.daemon import SECONDS, Daemon
+from tests.system.background import Background
 from tests.system.client import BOUNDARY, request
 
 _LENGTH = re.compile(rb"Content-Length: (\d+)\r\n")
@@ -51,7 +52,7 @@ def tcp(address: tuple[str, int], receive_buffer: int = 8192) -> socket.socket:
     return connection
 
 
-class Reader:
+class Reader(Background):
     """A viewer in a thread of its own. `rate` is how many bytes a second it reads, and may be set at any time."""
 
     def __init__(
@@ -65,28 +66,23 @@ class Reader:
         most: int = 1 << 16,
         version: str = "1.1",
     ) -> None:
+        super().__init__()
         self.rate = rate
         self.arrivals: list[Arrival] = []
         self.agent = agent
         self._daemon = daemon
         self._most = most
         self._buffer = bytearray()
-        self._stop = threading.Event()
         self._socket = connection or tcp(("127.0.0.1", daemon.port))
         self._socket.sendall(request(path, {"User-Agent": agent}, version=version))
-        self._thread = threading.Thread(target=self._read, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
+    def interrupt(self) -> None:
+        """Nothing more is received."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join(5 * SECONDS)
+
+    def close(self) -> None:
+        """Leave."""
         self._socket.close()
 
     def row(self) -> dict[str, Any]:
@@ -102,18 +98,19 @@ class Reader:
         """Frames a second that came last."""
         return len(self.since(time.time() - seconds)) / seconds
 
-    def _read(self) -> None:
+    def work(self) -> None:
+        """Read."""
         took, began = 0, time.monotonic()
         rate = self.rate
-        while not self._stop.is_set():
+        while not self.stop.is_set():
             if self.rate != rate:
                 took, began, rate = 0, time.monotonic(), self.rate
             if not rate:
-                self._stop.wait(0.01)
+                self.stop.wait(0.01)
                 continue
             early = began + took / rate - time.monotonic()
             if early > 0:
-                self._stop.wait(min(early, 0.05))
+                self.stop.wait(min(early, 0.05))
                 continue
             if early < -1:  # nothing came for a while: what was not read then is not made up for
                 took, began = 0, time.monotonic()
@@ -172,27 +169,16 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-class Journal:
+class Journal(Background):
     """Notes where every adaptive viewer of a daemon stands, a few times a second, in a thread of its own."""
 
     def __init__(self, daemon: Daemon) -> None:
+        super().__init__()
         self.rows: list[tuple[float, dict[str, dict[str, Any]]]] = []
         """Time of day, and the rows of `/clients` by agent."""
         self.shared: list[dict[str, int]] = []
         """Viewers by rendition, as `/stats` has them."""
         self._daemon = daemon
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._write, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(5 * SECONDS)
 
     def rungs(self, agent: str, since: float = 0.0, until: float = float("inf")) -> list[tuple[float, int]]:
         """Where it stood between these times of day, and when."""
@@ -208,8 +194,9 @@ class Journal:
         last = self.rungs(agent)[-1:]
         return last[0][1] if last else -1
 
-    def _write(self) -> None:
-        while not self._stop.wait(0.25):
+    def work(self) -> None:
+        """Note."""
+        while not self.stop.wait(0.25):
             with contextlib.suppress(OSError):
                 told = {row["agent"]: row for row in self._daemon.json("/clients")["clients"]}
                 self.rows.append((time.time(), told))

@@ -14,7 +14,7 @@ import cv2
 import pytest
 
 from tests.daemon import SECONDS, Daemon, pattern, wait_for
-from tests.peers import missing, nginx_in_front, peer, run
+from tests.peers import missing, nginx_in_front, opencv_frames, peer, run
 from tests.system.client import decode, read_through
 from tests.system.reference import Go2rtc
 
@@ -94,12 +94,7 @@ def test_ffprobe_knows_the_format(daemon: Daemon) -> None:
 
 def test_opencv_reads_frames(daemon: Daemon) -> None:
     """VideoCapture reads thirty frames of the right size, each with another number drawn into it."""
-    patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 10_000]
-    capture = cv2.VideoCapture(f"{daemon.url}/stream", cv2.CAP_FFMPEG, patience)
-    try:
-        frames = [capture.read()[1] for _ in range(30)]
-    finally:
-        capture.release()
+    frames = opencv_frames(f"{daemon.url}/stream", 30)
     assert {frame.shape for frame in frames} == {(HEIGHT, WIDTH, 3)}
     numbers = [frame[HEIGHT * 3 // 4 :] for frame in frames]
     assert all(cv2.absdiff(one, other).max() > 100 for one, other in pairwise(numbers))

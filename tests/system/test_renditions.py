@@ -13,7 +13,7 @@ import pytest
 
 from mjpegd.jpeg import quality
 from tests.daemon import SECONDS, Daemon, join, pattern, wait_for, write_config
-from tests.peers import peer, run
+from tests.peers import opencv_frames, peer, run
 from tests.system.client import Client, Part, decode, fetch, last_picture, size, wait_viewers
 from tests.system.crowd import Crowd
 from tests.system.fakecam import Camera, unstamped
@@ -501,12 +501,7 @@ def test_ffmpeg_plays_it(daemon: Daemon, query: str) -> None:
 
 def test_opencv_plays_it(daemon: Daemon) -> None:
     """VideoCapture reads frames of the size that was asked for."""
-    patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 10_000]
-    capture = cv2.VideoCapture(f"{daemon.url}/stream?width=160", cv2.CAP_FFMPEG, patience)
-    try:
-        frames = [capture.read()[1] for _ in range(10)]
-    finally:
-        capture.release()
+    frames = opencv_frames(f"{daemon.url}/stream?width=160", 10)
     assert {frame.shape for frame in frames if frame is not None} == {(120, 160, 3)}
     assert all(frame is not None for frame in frames)
 
