@@ -10,6 +10,7 @@ from collections import deque
 from time import monotonic
 from typing import Protocol
 
+from mjpegd.bell import Bell
 from mjpegd.frame import Frame
 from mjpegd.timing import Timing
 
@@ -39,7 +40,7 @@ class Ring:
         """How many frames had been published when the one that waiters are shown now was: gaps are what was skipped."""
         self.published = 0
         """How many were published so far."""
-        self._loop = loop
+        self._loop, self._bell = loop, Bell(loop, self._wake)
         self._lock = threading.Lock()
         self._slots: deque[Frame] = deque(maxlen=slots)
         self._announced: Frame | None = None
@@ -62,7 +63,7 @@ class Ring:
             self.published += 1
         if self._waiters and not self._announcing:
             self._announcing = True
-            self._loop.call_soon_threadsafe(self._wake)
+            self._bell.ring()
 
     def forget(self) -> None:
         """Have no newest frame until the next is published: whoever comes waits for that. For any thread."""
@@ -101,6 +102,7 @@ class Ring:
     def close(self) -> None:
         """End it: everyone who waits, now or later, is shown None."""
         self.closed = True
+        self._bell.close()
         self._announced = self.newest
         self._release(None)
         if self._alarm is not None:

@@ -23,7 +23,7 @@ HOUSE, TESTS = ROOT / "mjpegd", ROOT / "tests"
 FLOORS = (
     (
         *("mjpegd", "errors", "frame", "timing", "masking", "hosts", "systemd", "backoff", "condition", "demand"),
-        *("opencv", "aside", "look", "pace", "adaptation"),
+        *("opencv", "aside", "bell", "look", "pace", "adaptation"),
     ),
     ("log", "jpeg", "wire", "ladder", "prints"),
     ("config", "ring"),
@@ -47,7 +47,8 @@ PRIVILEGES = {
     "cv2": ("opencv",),
     "fcntl": ("sources.v4l2", "sources.controls", "http.tcp", "access.shares"),
     "mmap": ("sources.v4l2",),
-    "call_soon_threadsafe": ("ring",),
+    "call_soon_threadsafe": (),
+    "os.eventfd": ("bell",),
     "print": ("cli.__init__", "cli.serve", "cli.look", "cli.access", "cli.recipe"),
     "sys.exit": ("__main__",),
     "os.environ": (
@@ -57,7 +58,7 @@ PRIVILEGES = {
     "os.getenv": (),
     "subprocess": (),
     "asyncio": (
-        *("ring", "encoders", "rendition", "camera", "pauses", "access.guard", "supervisor", "app"),
+        *("bell", "ring", "encoders", "rendition", "camera", "pauses", "access.guard", "supervisor", "app"),
         *("sources.client.connection", "sources.client.loop"),
         *(f"http.{name}" for name in ("connection", "controls", "governor", "line", "live", "server", "snapshot")),
         *("http.steer", "http.tcp"),
@@ -68,7 +69,7 @@ PRIVILEGES = {
     ),
     "ssl": ("sources.ffinput", "http.tls", "http.server", "sources.client.connection", "sources.client.session"),
     "threading": (
-        *("log", "aside", "ring", "prints", "encoders", "lifeline", "pauses", "capture", "app", "probe"),
+        *("log", "aside", "bell", "ring", "prints", "encoders", "lifeline", "pauses", "capture", "app", "probe"),
         *(
             f"sources.{name}"
             for name in (

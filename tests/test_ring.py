@@ -7,6 +7,7 @@ from time import monotonic
 
 import pytest
 
+from mjpegd.bell import Bell
 from mjpegd.frame import Frame
 from mjpegd.ring import Ring
 from tests.daemon import SECONDS
@@ -59,16 +60,15 @@ async def told() -> AsyncIterator[list[BaseException | None]]:
 
 
 @pytest.fixture
-async def wakeups(monkeypatch: pytest.MonkeyPatch) -> list[Callable[..., object]]:
-    """Every `call_soon_threadsafe` of the running loop, which does what it always does."""
-    loop, calls = asyncio.get_running_loop(), list[Callable[..., object]]()
-    original = loop.call_soon_threadsafe
+def wakeups(monkeypatch: pytest.MonkeyPatch) -> list[Bell]:
+    """Every ring of a bell, which does what it always does."""
+    calls, original = list[Bell](), Bell.ring
 
-    def counted(callback: Callable[..., object], *arguments: object) -> asyncio.Handle:
-        calls.append(callback)
-        return original(callback, *arguments)
+    def counted(bell: Bell) -> None:
+        calls.append(bell)
+        original(bell)
 
-    monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+    monkeypatch.setattr(Bell, "ring", counted)
     return calls
 
 
@@ -114,7 +114,7 @@ async def test_skips_to_the_newest() -> None:
     assert FRAMES[3] is await waiter
 
 
-async def test_one_wakeup_a_frame(wakeups: list[Callable[..., object]]) -> None:
+async def test_one_wakeup_a_frame(wakeups: list[Bell]) -> None:
     """The loop is woken once a frame, however many wait for it."""
     ring = make_ring()
     for seq in (1, 2, 3):
@@ -125,7 +125,7 @@ async def test_one_wakeup_a_frame(wakeups: list[Callable[..., object]]) -> None:
     assert len(wakeups) == 3
 
 
-async def test_one_wakeup_for_a_burst(wakeups: list[Callable[..., object]]) -> None:
+async def test_one_wakeup_for_a_burst(wakeups: list[Bell]) -> None:
     """Frames published before the loop ran wake it once."""
     ring = make_ring()
     waiter = ring.next(0, soon())
@@ -136,7 +136,7 @@ async def test_one_wakeup_for_a_burst(wakeups: list[Callable[..., object]]) -> N
     assert len(wakeups) == 1
 
 
-async def test_no_wakeup_while_nobody_waits(wakeups: list[Callable[..., object]]) -> None:
+async def test_no_wakeup_while_nobody_waits(wakeups: list[Bell]) -> None:
     """A camera that nobody looks at never wakes the loop."""
     ring = make_ring()
     for seq in (1, 2, 3):
@@ -460,7 +460,7 @@ async def test_time_never_runs_backwards() -> None:
     assert seq_of(await ring.next(0, soon())) == 2
 
 
-async def test_forgotten(wakeups: list[Callable[..., object]]) -> None:
+async def test_forgotten(wakeups: list[Bell]) -> None:
     """Who comes after the frames were forgotten is shown none of them, and the next one when it is there."""
     ring = make_ring()
     ring.publish(FRAMES[1])
