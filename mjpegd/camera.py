@@ -13,7 +13,7 @@ from mjpegd.capture import Capture
 from mjpegd.condition import SHOWING, State, Status
 from mjpegd.config.schema import CameraConfig, LimitsConfig, capturing
 from mjpegd.demand import Demand
-from mjpegd.encoders import Encoders
+from mjpegd.encoding.encoders import Encoders
 from mjpegd.frame import Frame
 from mjpegd.look import Look
 from mjpegd.rendition import Renditions

@@ -7,6 +7,7 @@
     │   ├── SourceFrozen  the camera gives the same picture again and again; state `frozen`
     │   └── SourceWoken   somebody watches again what was read sparingly: open it anew; no outage
     ├── BrokenPicture     one picture's: counted and skipped
+    ├── EncoderLost       a rendition's: the process that was making a picture has ended
     └── HttpError         a request's: carries the status to answer with, and what else to say
         ├── NoRoom        a limit is reached: it is named, and when to come again
         └── ProtocolError the request itself is broken: answer, then close
@@ -47,6 +48,10 @@ class SourceWoken(SourceError):
 
 class BrokenPicture(MjpegdError):
     """These bytes are no complete JPEG."""
+
+
+class EncoderLost(MjpegdError):
+    """The encoder process ended before the picture was made; the next one is made by another."""
 
 
 class HttpError(MjpegdError):

@@ -89,6 +89,10 @@ _REDUCED = {
 """What libjpeg can leave out while decoding, in the DCT domain: cheaper than a picture that is made small later."""
 
 
+FACTORS = tuple(_REDUCED)
+"""The factors by which it may be."""
+
+
 def reduction(have: Size, want: Size) -> int:
     """By how much a picture may be decoded smaller and still be as large as wanted."""
     return max(

@@ -1,11 +1,10 @@
 """What was made of a camera's newest frame: each thing once, whoever asks for it first."""
 
-import threading
+from asyncio import Future
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
-from typing import TypeVar, cast
+from typing import Any, Generic, TypeVar
 
-from mjpegd.frame import Frame
+from mjpegd.errors import EncoderLost
 
 MOST = 16
 """Things kept of one frame: who asks for a hundred sizes of a still picture does not fill the memory with them."""
@@ -13,46 +12,36 @@ MOST = 16
 T = TypeVar("T")
 
 
-class Prints:
-    """Pixels or pictures that renditions of one camera share. For any thread."""
+class Prints(Generic[T]):
+    """Pictures that renditions of one camera share, made or being made. For the loop."""
 
     def __init__(self) -> None:
         self.made = 0
         """How many were made so far."""
-        self._lock = threading.Lock()
         self._seq = 0
-        self._made: dict[Hashable, Future[object]] = {}
+        self._asked: dict[Hashable, Future[T]] = {}
 
-    def get(self, frame: Frame, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` gives for that frame, or gave before; what it raises, each one who asked is raised."""
-        mine: Future[object] = Future()
-        future = self._entered(frame.seq, key, mine)
-        try:
-            if future is mine:  # else it is being made, in a thread that runs already
-                try:
-                    made = make()
-                except BaseException as error:  # noqa: BLE001  (handed to all who wait)
-                    mine.set_exception(error)
-                else:
-                    self._count()
-                    mine.set_result(made)
-            return cast("T", future.result())
-        finally:
-            del mine, future  # they hold the error, whose traceback holds this call: frame and pixels would stay
+    def get(self, seq: int, key: Hashable, make: Callable[[], Future[T]]) -> Future[T]:
+        """What `make` gives for the frame of that number, or gave before."""
+        if seq > self._seq:
+            self._seq, self._asked = seq, {}
+        asked = self._asked if seq == self._seq else {}  # of an older one nothing is kept
+        if (found := asked.get(key)) is not None and not _is_lost(found):
+            return found
+        mine = asked[key] = make()
+        mine.add_done_callback(self._count)
+        if len(asked) > MOST:
+            del asked[next((name for name, each in asked.items() if each.done()), key)]
+        return mine
 
-    def _entered(self, seq: int, key: Hashable, mine: "Future[object]") -> "Future[object]":
-        """What is kept by that key: `mine` from now on, if nothing is."""
-        with self._lock:
-            if seq > self._seq:
-                self._seq, self._made = seq, {}
-            if seq < self._seq:
-                return mine
-            future = self._made.setdefault(key, mine)
-            if len(self._made) > MOST:
-                oldest = next((name for name, each in self._made.items() if each.done()), key)
-                del self._made[oldest]
-            return future
+    def clear(self) -> None:
+        """Keep nothing: what is being made is for those who asked."""
+        self._asked = {}
 
-    def _count(self) -> None:
-        with self._lock:
-            self.made += 1
+    def _count(self, asked: Future[T]) -> None:
+        self.made += not asked.cancelled() and asked.exception() is None
+
+
+def _is_lost(asked: Future[Any]) -> bool:
+    """Whether it came to nothing through no fault of the frame's."""
+    return asked.done() and (asked.cancelled() or isinstance(asked.exception(), EncoderLost))

@@ -1,14 +1,15 @@
 """A camera's frames in another look, made once for all who asked for the same, and by nobody for nobody."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from itertools import count
 
 from mjpegd import jpeg, log
-from mjpegd.encoders import Encoders
-from mjpegd.errors import BrokenPicture
+from mjpegd.encoding.encoders import Encoders, Turn
+from mjpegd.encoding.process import Made
+from mjpegd.errors import BrokenPicture, EncoderLost
 from mjpegd.frame import Frame
 from mjpegd.look import Look, Size
 from mjpegd.pace import Pace
@@ -17,26 +18,25 @@ from mjpegd.ring import Ring
 from mjpegd.timing import Rate, Timing
 from mjpegd.wire import multipart
 
-if TYPE_CHECKING:
-    from mjpegd.pixels import Pixels
-
 PATIENCE = 60.0
 """Seconds for one wait; it only has to end some time."""
 
-T = TypeVar("T")
-
-
-def _timed(make: Callable[[], T]) -> tuple[T, float]:
-    """What it makes, and the seconds that took: who waits for another's print is told how long the making was."""
-    began = monotonic()
-    return make(), monotonic() - began
-
 
 class Rendition:
-    """Reads one ring and fills another. Made and used on the loop; pictures are made by the encoders."""
+    """Reads one ring and fills another. Made and used on the loop; pictures are made by the encoders, who know the
+    camera by its `number`.
+    """
 
     def __init__(
-        self, camera: str, source: Ring, look: Look, pixels: Prints, prints: Prints, *, encoders: Encoders, quality: int
+        self,
+        camera: str,
+        number: int,
+        source: Ring,
+        look: Look,
+        prints: Prints[Made],
+        *,
+        encoders: Encoders,
+        quality: int,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.ring = Ring(loop, slots=1)
@@ -46,7 +46,7 @@ class Rendition:
         """Of pictures that are made smaller, where the look says nothing of it."""
         self.rate, self.encode_time = Rate(), Timing()
         self.encodes = 0
-        self._source, self._pixels, self._prints, self._encoders = source, pixels, prints, encoders
+        self._number, self._source, self._prints, self._encoders = number, source, prints, encoders
         self._pace = Pace(look.fps)
         self._log = log.get(camera=camera, rendition=look.name)
         self._task: asyncio.Task[None] | None = loop.create_task(self._run(), name=f"rendition-{camera}-{look.name}")
@@ -77,6 +77,8 @@ class Rendition:
                 continue
             try:
                 made = await self._made(frame)
+            except EncoderLost:
+                seq = frame.seq - 1  # once more: there may be no next one for long; what happened was said
             except BrokenPicture as error:
                 self._log.warning("picture skipped", reason=str(error))
             except Exception:  # noqa: BLE001  (a bug costs one picture)
@@ -87,22 +89,20 @@ class Rendition:
                 self.rate.tick(made.ready)
 
     async def _made(self, frame: Frame) -> Frame:
-        """The frame in this look: itself where that is how it is."""
-        if not self.look.encodes:
+        """The frame in this look: itself where that is how it is, or smaller."""
+        if self._is_kept(frame):
             return frame
-        return await self._encoders.run(lambda: self._in_look(self._source.newest or frame))  # it may come to it late
-
-    def _in_look(self, frame: Frame) -> Frame:
-        size = self.look.fitted(frame.width, frame.height)
-        as_it_is = size == (frame.width, frame.height)
-        if as_it_is and not self._is_worth(frame):
-            return frame
-        quality = self.look.quality or self.quality
-        picture, took = self._prints.get(
-            frame, (size, quality, self.look.exact), lambda: self._encoded(frame, size, quality)
-        )
-        pieces = jpeg.turned(picture, frame.jpeg)
-        if as_it_is and sum(map(len, pieces)) >= len(frame.jpeg):
+        async with self._encoders.turn() as turn:
+            frame = self._source.newest or frame  # its turn may have come late
+            if self._is_kept(frame):
+                return frame
+            size, quality = self.look.fitted(frame.width, frame.height), self.look.quality or self.quality
+            making = self._prints.get(
+                frame.seq, (size, quality, self.look.exact), partial(self._order, turn, frame, size, quality)
+            )
+        made = await asyncio.shield(making)  # others may wait for it too
+        pieces = jpeg.turned(made.jpeg, frame.jpeg)
+        if size == (frame.width, frame.height) and sum(map(len, pieces)) >= len(frame.jpeg):
             return frame
         return multipart.assemble(
             pieces,
@@ -112,8 +112,13 @@ class Rendition:
             width=size[0],
             height=size[1],
             missing=frame.missing,
-            encode=frame.encode + took,
+            encode=frame.encode + made.seconds,
         )
+
+    def _is_kept(self, frame: Frame) -> bool:
+        """Whether it is in this look already."""
+        size = frame.width, frame.height
+        return not self.look.encodes or (self.look.fitted(*size) == size and not self._is_worth(frame))
 
     def _is_worth(self, frame: Frame) -> bool:
         """Whether to encode it anew, of the same size, makes it smaller: not if it is of a lower quality already."""
@@ -122,17 +127,19 @@ class Rendition:
         own = jpeg.quality(frame.jpeg)
         return own is None or self.look.quality < own
 
-    def _encoded(self, frame: Frame, size: Size, quality: int) -> tuple[memoryview, float]:
-        from mjpegd import pixels
+    def _order(self, turn: Turn, frame: Frame, size: Size, quality: int) -> asyncio.Future[Made]:
+        made = turn.make(self._number, frame, size, quality, bars=self.look.exact)
+        made.add_done_callback(self._count)
+        return made
 
-        factor = pixels.reduction((frame.width, frame.height), size)
-        image: Pixels
-        image, decoding = self._pixels.get(frame, factor, lambda: _timed(lambda: pixels.decode(frame.jpeg, factor)))
-        bars = self.look.exact
-        picture, encoding = _timed(lambda: pixels.encode(pixels.scale(image, size, bars=bars), quality))
-        self.encodes += 1
-        self.encode_time.add(decoding + encoding)
-        return picture, decoding + encoding
+    def _count(self, made: asyncio.Future[Made]) -> None:
+        if not made.cancelled() and made.exception() is None:
+            self.encodes += 1
+            self.encode_time.add(made.result().seconds)
+
+
+NUMBERS = count(1)
+"""By which the encoders tell cameras apart."""
 
 
 class Renditions:
@@ -140,7 +147,7 @@ class Renditions:
 
     def __init__(self, camera: str, source: Ring, encoders: Encoders, quality: int) -> None:
         self._camera, self._source, self._encoders, self._quality = camera, source, encoders, quality
-        self._prints, self._pixels = Prints(), Prints()
+        self._number, self._prints = next(NUMBERS), Prints[Made]()
         self._running: dict[Look, Rendition] = {}
 
     def __iter__(self) -> Iterator[Rendition]:
@@ -186,7 +193,13 @@ class Renditions:
             mine = sum(each.look.encodes for each in self)
             self._encoders.enter(mine, bounded=bounded and not look.configured)
         rendition = Rendition(
-            self._camera, self._source, look, self._pixels, self._prints, encoders=self._encoders, quality=self._quality
+            self._camera,
+            self._number,
+            self._source,
+            look,
+            self._prints,
+            encoders=self._encoders,
+            quality=self._quality,
         )
         self._running[look] = rendition
         return rendition
@@ -197,6 +210,5 @@ class Renditions:
         if rendition.look.encodes:
             self._encoders.leave()
         if not self._running:
-            # They are large; what was made of them is there for who asks for the same picture. Others take their place:
-            # a picture that is still being made may fill these, and they go with it.
-            self._pixels = Prints()
+            # What was made of the newest frame stays for who asks for the same picture; its pixels are large.
+            self._encoders.forget(self._number)

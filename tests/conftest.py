@@ -1,7 +1,10 @@
 """Fixtures that several folders share: the LD_PRELOAD camera, pictures for it, certificates, and encoders."""
 
+import asyncio
+import socket
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import cv2
@@ -9,7 +12,8 @@ import numpy
 import pytest
 
 from mjpegd.config.schema import LimitsConfig
-from mjpegd.encoders import Encoders
+from mjpegd.encoding import worker, workshop
+from mjpegd.encoding.encoders import Encoders
 from tests.certificates import Pair, make_pair
 from tests.peers import peer
 
@@ -48,9 +52,31 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
     }
 
 
+class Inside:
+    """The encoder process's program in a thread of this process, where tests can get at it."""
+
+    pid = 0
+
+    def __init__(self, threads: int) -> None:
+        self.connection, self._theirs = socket.socketpair()
+        self._thread = threading.Thread(target=self._serve, args=(threads,), daemon=True)
+        self._thread.start()
+
+    def _serve(self, threads: int) -> None:
+        with self._theirs:
+            worker.serve(self._theirs, threads)
+
+    def end(self) -> str:
+        """Wait for its end."""
+        self._thread.join()
+        return "exit status 0"
+
+
 @pytest.fixture
-def encoders() -> Iterator[Encoders]:
-    """Two threads for renditions, of which there may be as many as there are by default."""
+async def encoders(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Encoders]:
+    """Two threads for renditions, in this process; of these there may be as many as there are by default."""
+    monkeypatch.setattr(workshop, "Child", Inside)
     encoders = Encoders(LimitsConfig(encoders=2))
     yield encoders
     encoders.close()
+    await asyncio.sleep(0)

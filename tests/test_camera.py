@@ -13,7 +13,7 @@ from mjpegd.camera import Audience, Camera, Cameras, Tally
 from mjpegd.condition import State, Status
 from mjpegd.config.schema import VIEWING, CameraConfig, LimitsConfig
 from mjpegd.demand import Demand
-from mjpegd.encoders import Encoders
+from mjpegd.encoding.encoders import Encoders
 from mjpegd.errors import HttpError
 from mjpegd.look import Look
 from mjpegd.ring import Ring

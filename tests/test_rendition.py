@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +18,8 @@ import pytest
 from mjpegd import pixels, rendition
 from mjpegd.camera import Camera
 from mjpegd.config.schema import CameraConfig, LimitsConfig
-from mjpegd.encoders import Encoders
+from mjpegd.encoding.encoders import Encoders
+from mjpegd.encoding.process import Made
 from mjpegd.errors import BrokenPicture, HttpError
 from mjpegd.frame import Frame
 from mjpegd.jpeg import quality as estimated
@@ -58,11 +58,11 @@ def uncollected() -> Iterator[None]:
 @pytest.fixture
 async def made(source: Ring, encoders: Encoders) -> AsyncIterator[Callable[..., Rendition]]:
     """Makes renditions of that ring that share their prints, and stops them."""
-    decoded, prints, renditions, tasks = Prints(), Prints(), list[Rendition](), list[Task[None]]()
+    prints, renditions, tasks = Prints[Made](), list[Rendition](), list[Task[None]]()
 
     def make(width: int = 0, **more: Any) -> Rendition:
         look = Look(width, **more)
-        renditions.append(Rendition("porch", source, look, decoded, prints, encoders=encoders, quality=80))
+        renditions.append(Rendition("porch", 1, source, look, prints, encoders=encoders, quality=80))
         tasks.append(task_of(renditions[-1]))
         return renditions[-1]
 
@@ -84,6 +84,12 @@ def before_scaling(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) ->
         return scale(image, size, bars=bars)
 
     monkeypatch.setattr(pixels, "scale", hooked)
+
+
+async def occupy(encoders: Encoders, gate: asyncio.Event) -> None:
+    """Take a turn, and keep it until the gate is open."""
+    async with encoders.turn():
+        await gate.wait()
 
 
 def soon() -> float:
@@ -516,8 +522,8 @@ async def test_reduced(width: int, factor: int, source: Ring, made: Make, monkey
 
 async def test_the_newest_when_its_turn_comes(source: Ring, made: Make, encoders: Encoders) -> None:
     """Where the encoders are busy with others, what is made in the end is the newest frame, not the one of before."""
-    gate = threading.Event()
-    busy = [asyncio.create_task(encoders.run(partial(gate.wait, 10 * SECONDS))) for _ in range(2)]
+    gate = asyncio.Event()
+    busy = [asyncio.create_task(occupy(encoders, gate)) for _ in range(2)]
     await turns()
     viewer = Counting((paced := made(64)).ring)
     await turns()
@@ -554,8 +560,8 @@ async def test_stopped_while_a_picture_is_made(source: Ring, made: Make, monkeyp
 
 async def test_forgotten_while_it_waits_for_its_turn(source: Ring, made: Make, encoders: Encoders) -> None:
     """A camera that has no newest frame any more, since nobody watched for a moment, has the one of before made."""
-    gate = threading.Event()
-    busy = [asyncio.create_task(encoders.run(partial(gate.wait, 10 * SECONDS))) for _ in range(2)]
+    gate = asyncio.Event()
+    busy = [asyncio.create_task(occupy(encoders, gate)) for _ in range(2)]
     await turns()
     shown = made(64).ring.next(0, soon())
     source.publish(big(1))
@@ -583,9 +589,9 @@ async def test_waiting_is_not_encoding(source: Ring, made: Make, encoders: Encod
 
     Who gets a picture that was made for another is told how long that took.
     """
-    wait, gate = 0.5, threading.Event()
+    wait, gate = 0.5, asyncio.Event()
     small, same, other = made(64), made(64, fps=30), made(64, quality=30)
-    busy = [asyncio.create_task(encoders.run(partial(gate.wait, 10 * SECONDS))) for _ in range(2)]
+    busy = [asyncio.create_task(occupy(encoders, gate)) for _ in range(2)]
     await turns()
     shown = [each.ring.next(0, soon()) for each in (small, same, other)]
     source.publish(big(1))
