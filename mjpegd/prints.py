@@ -34,10 +34,6 @@ class Prints(Generic[T]):
             del asked[next((name for name, each in asked.items() if each.done()), key)]
         return mine
 
-    def clear(self) -> None:
-        """Keep nothing: what is being made is for those who asked."""
-        self._asked = {}
-
     def _count(self, asked: Future[T]) -> None:
         self.made += not asked.cancelled() and asked.exception() is None
 

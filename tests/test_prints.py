@@ -1,199 +1,239 @@
 """What is made of a camera's newest frame: each thing once."""
 
+import asyncio
 import gc
-import threading
 import weakref
+from asyncio import Future
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from functools import partial
 from typing import Any
 
-import numpy
 import pytest
 
-from mjpegd.errors import BrokenPicture
+from mjpegd.errors import BrokenPicture, EncoderLost
 from mjpegd.prints import MOST, Prints
-from tests.daemon import SECONDS
-from tests.pictures import frame
 
 
 class Press:
-    """Makes a thing, and counts how often; with `gate` shut it takes until that is opened."""
+    """Begins things, counts them, and ends each when it is told."""
 
-    def __init__(self, result: Any = "print", *, shut: bool = False) -> None:
-        self.result = result
-        self.made = 0
-        self.begun, self.gate = threading.Event(), threading.Event()
-        if not shut:
-            self.gate.set()
+    def __init__(self) -> None:
+        self.making: list[Future[Any]] = []
 
-    def __call__(self) -> Any:
-        self.made += 1
-        self.begun.set()
-        assert self.gate.wait(10 * SECONDS)
-        if isinstance(self.result, BaseException):
-            raise self.result
-        return self.result
+    def __call__(self) -> Future[Any]:
+        self.making.append(asyncio.get_running_loop().create_future())
+        return self.making[-1]
+
+    @property
+    def begun(self) -> int:
+        """How many things it began."""
+        return len(self.making)
+
+
+class Thing:
+    """What is made."""
+
+
+def done(result: object = "print") -> Future[Any]:
+    """What was made at once, or the error that it was not."""
+    future: Future[Any] = asyncio.get_running_loop().create_future()
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+    return future
+
+
+@pytest.fixture
+def prints() -> Prints[Any]:
+    """A camera's."""
+    return Prints()
 
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
     """No collector."""
+    gc.collect()
     gc.disable()
     yield
     gc.enable()
 
 
-def test_made_once() -> None:
-    """Who asks for the same of the same frame gets the very thing that the first one had made."""
-    prints, press, shown = Prints(), Press([1]), frame(1)
+async def test_made_once(prints: Prints[Any]) -> None:
+    """Who asks for the same of the same frame gets the very thing that the first one has made, or is having made."""
+    press = Press()
+    first, second = prints.get(1, "small", press), prints.get(1, "small", press)
+    press.making[0].set_result(thing := Thing())
+    third = prints.get(1, "small", press)
 
-    assert prints.get(shown, "small", press) is prints.get(shown, "small", press)
-    assert press.made == 1
+    assert [await each for each in (first, second, third)] == [thing, thing, thing]
+    assert press.begun == 1
 
 
-def test_each_key_is_another_thing() -> None:
+async def test_each_key_is_another_thing(prints: Prints[Any]) -> None:
     """Another size or quality of the same frame is made beside it."""
-    prints, shown = Prints(), frame(1)
-    small, large = Press("small"), Press("large")
-    got = [prints.get(shown, key, press) for key, press in (("s", small), ("l", large), ("s", small), ("l", large))]
+    small, large = Press(), Press()
+    asked = [prints.get(1, key, press) for key, press in (("s", small), ("l", large), ("s", small), ("l", large))]
+    small.making[0].set_result("small")
+    large.making[0].set_result("large")
 
-    assert got == ["small", "large", "small", "large"]
-    assert (small.made, large.made) == (1, 1)
+    assert await asyncio.gather(*asked) == ["small", "large", "small", "large"]
+    assert (small.begun, large.begun) == (1, 1)
 
 
-def test_a_newer_frame_takes_the_place() -> None:
+async def test_a_newer_frame_takes_the_place(prints: Prints[Any], uncollected: None) -> None:
     """With the next frame what was made of the last one is kept no more."""
-    prints, press = Prints(), Press()
-    for seq in (1, 2, 2, 3):
-        prints.get(frame(seq), "small", press)
+    first, press = weakref.ref(await prints.get(1, "small", lambda: done(Thing()))), Press()
+    await asyncio.sleep(0)
+    assert first() is not None
+    for seq in (2, 2, 3):
+        prints.get(seq, "small", press)
 
-    assert press.made == 3
+    assert first() is None
+    assert press.begun == 2
 
 
-def test_an_older_frame_does_not_evict() -> None:
+async def test_a_newer_frame_does_not_wait_for_an_older(prints: Prints[Any]) -> None:
+    """While a slow thing is made of one frame, the next frame's is made beside it, and the slow one gets its own."""
+    slow = Press()
+    old = prints.get(1, "small", slow)
+
+    assert await prints.get(2, "small", partial(done, "new")) == "new"
+    slow.making[0].set_result("old")
+    assert await old == "old"
+    assert await prints.get(2, "small", partial(done, "again")) == "new"
+
+
+async def test_an_older_frame_does_not_evict(prints: Prints[Any]) -> None:
     """What is asked for late, of a frame that is not the newest, is made for that one alone and costs nobody else."""
-    prints, new, old = Prints(), Press("new"), Press("old")
-    prints.get(frame(7), "small", new)
-    late = [prints.get(frame(6), "small", old), prints.get(frame(6), "small", old)]
+    new, old = Press(), Press()
+    first = prints.get(7, "small", new)
+    late = [prints.get(6, "small", old), prints.get(6, "small", old)]
 
-    assert late == ["old", "old"]
-    assert prints.get(frame(7), "small", new) == "new"
-    assert (new.made, old.made) == (1, 2)
+    assert late == old.making
+    assert len(late) == 2
+    assert prints.get(7, "small", new) is first
+    assert new.begun == 1
 
 
-def test_few_are_kept() -> None:
+async def test_few_are_kept(prints: Prints[Any], uncollected: None) -> None:
     """Of one frame only so many things are kept, the oldest goes for the next and is made again if need be."""
-    prints, shown = Prints(), frame(1)
-    presses = [Press(numpy.zeros(8)) for _ in range(100)]
-    kept = [weakref.ref(prints.get(shown, number, press)) for number, press in enumerate(presses)]
-    for press in presses:
-        press.result = "again"
+    kept = []
+    for number in range(100):
+        kept.append(weakref.ref(await prints.get(1, number, lambda: done(Thing()))))
+        await asyncio.sleep(0)
 
     assert [number for number, each in enumerate(kept) if each() is not None] == list(range(100 - MOST, 100))
-    assert prints.get(shown, 99, presses[99]) is kept[99]()
-    assert prints.get(shown, 0, presses[0]) == "again"
-    assert (presses[99].made, presses[0].made) == (1, 2)
+    assert await prints.get(1, 99, partial(done, "again")) is kept[99]()
+    assert await prints.get(1, 0, partial(done, "again")) == "again"
 
 
-def test_what_is_being_made_is_kept() -> None:
+async def test_what_is_being_made_is_kept(prints: Prints[Any]) -> None:
     """However many others are asked for meanwhile, what is being made is made for all who wait for it."""
-    prints, shown, slow = Prints(), frame(1), Press("slow", shut=True)
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(prints.get, shown, "slow", slow)
-        assert slow.begun.wait(10 * SECONDS)
-        for number in range(100):
-            prints.get(shown, number, Press())
-        second = pool.submit(prints.get, shown, "slow", slow)
-        slow.gate.set()
+    slow = Press()
+    first = prints.get(1, "slow", slow)
+    for number in range(100):
+        await prints.get(1, number, done)
 
-        assert first.result(10 * SECONDS) == second.result(10 * SECONDS) == "slow"
-    assert slow.made == 1
+    assert prints.get(1, "slow", slow) is first
+    assert slow.begun == 1
 
 
-def test_counted() -> None:
-    """What was made is counted once, however often it is asked for; what could not be made is not."""
-    prints = Prints()
-    for seq, press in ((1, Press()), (1, Press()), (2, Press()), (1, Press())):
-        prints.get(frame(seq), "small", press)
-    with pytest.raises(BrokenPicture):
-        prints.get(frame(3), "small", Press(BrokenPicture("torn")))
+async def test_many_are_being_made(prints: Prints[Any]) -> None:
+    """Where all that are kept are being made, one more is made for who asked, and none of them goes for it."""
+    press = Press()
+    asked = [prints.get(1, number, press) for number in range(MOST + 1)]
 
-    assert prints.made == 3
+    assert [prints.get(1, number, press) for number in range(MOST)] == asked[:MOST]
+    assert press.begun == MOST + 1
 
 
-def test_an_error_keeps_nothing_for_the_collector(uncollected: None) -> None:
-    """What could not be made lets go of its frame as soon as there is another one, without the collector's help."""
-
-    def fail() -> None:
-        raise BrokenPicture("torn")
-
-    prints, torn = Prints(), frame(1)
-    picture = weakref.ref(torn.jpeg)
-    for _ in range(2):
-        with suppress(BrokenPicture):
-            prints.get(torn, "small", fail)
-    del torn
-    prints.get(frame(2), "small", Press())
-
-    assert picture() is None
+async def test_counted(prints: Prints[Any]) -> None:
+    """What was made is counted once it is, however often it is asked for and of whichever frame."""
+    press = Press()
+    for seq in (1, 1, 2, 1):
+        prints.get(seq, "small", press)
+    await asyncio.sleep(0)
+    assert (press.begun, prints.made) == (3, 0)
+    for number, each in enumerate(press.making, 1):
+        each.set_result("print")
+        await asyncio.sleep(0)
+        assert prints.made == number
 
 
-def test_many_threads_at_once() -> None:
-    """Threads that ask while it is being made wait for it, and all get the same."""
-    prints, press, shown = Prints(), Press([1], shut=True), frame(1)
-    with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(prints.get, shown, "small", press) for _ in range(8)]
-        assert press.begun.wait(10 * SECONDS)
-        press.gate.set()
-        got = [each.result(10 * SECONDS) for each in asked]
+@pytest.mark.parametrize("error", [BrokenPicture("torn"), EncoderLost("gone"), RuntimeError("a bug")])
+async def test_what_could_not_be_made_is_not_counted(error: Exception, prints: Prints[Any]) -> None:
+    """An error is nothing that was made, and an error that nobody looks at is no complaint of the loop's."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    prints.get(1, "small", partial(done, error))
+    prints.get(1, "large", done)
+    await asyncio.sleep(0)
+    prints.get(2, "small", done)
+    gc.collect()
+    await asyncio.sleep(0)
 
-    assert press.made == 1
-    assert all(each is got[0] for each in got)
+    assert prints.made == 2
+    assert complaints == []
 
 
-@pytest.mark.parametrize("error", [BrokenPicture("torn"), MemoryError(), SystemExit(1)])
-def test_an_error_is_for_all(error: BaseException) -> None:
+async def test_what_was_cancelled_is_not_counted(prints: Prints[Any]) -> None:
+    """What was called off is neither counted nor given to the next who asks: it is made anew."""
+    first = prints.get(1, "small", Press())
+    first.cancel()
+    await asyncio.sleep(0)
+    assert prints.made == 0
+
+    assert await prints.get(1, "small", partial(done, "again")) == "again"
+    await asyncio.sleep(0)
+    assert prints.made == 1
+
+
+@pytest.mark.parametrize("error", [BrokenPicture("torn"), MemoryError(), RuntimeError("a bug")])
+async def test_an_error_is_for_all(error: Exception, prints: Prints[Any]) -> None:
     """What cannot be made is not tried again for the next who asks: each is told why."""
-    prints, press, shown = Prints(), Press(error, shut=True), frame(1)
-    with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(prints.get, shown, "small", press) for _ in range(4)]
-        assert press.begun.wait(10 * SECONDS)
-        press.gate.set()
-        told = [each.exception(10 * SECONDS) for each in asked]
-    with pytest.raises(type(error)):
-        prints.get(shown, "small", press)
+    press = Press()
+    asked = [prints.get(1, "small", press) for _ in range(3)]
+    press.making[0].set_exception(error)
+    asked.append(prints.get(1, "small", press))
+    await asyncio.sleep(0)
+    asked.append(prints.get(1, "small", press))
 
-    assert press.made == 1
-    assert all(each is error for each in told)
+    assert await asyncio.gather(*asked, return_exceptions=True) == [error] * 5
+    assert press.begun == 1
 
 
-def test_the_next_frame_after_an_error() -> None:
+async def test_what_was_lost_is_tried_again(prints: Prints[Any]) -> None:
+    """What came to nothing through no fault of the frame's, the next who asks has made, and that is for all again."""
+    press = Press()
+    lost = prints.get(1, "small", press)
+    press.making[0].set_exception(EncoderLost("gone"))
+    again = [prints.get(1, "small", press) for _ in range(3)]
+    press.making[1].set_result("print")
+
+    with pytest.raises(EncoderLost):
+        await lost
+    assert await asyncio.gather(*again) == ["print"] * 3
+    assert press.begun == 2
+
+
+async def test_the_next_frame_after_an_error(prints: Prints[Any]) -> None:
     """An error is one frame's: of the next one the same is made."""
-    prints = Prints()
     with pytest.raises(BrokenPicture):
-        prints.get(frame(1), "small", Press(BrokenPicture("torn")))
+        await prints.get(1, "small", partial(done, BrokenPicture("torn")))
 
-    assert prints.get(frame(2), "small", Press("well")) == "well"
-
-
-def test_a_newer_frame_does_not_wait_for_an_older() -> None:
-    """While a slow thing is made of one frame, the next frame's is made beside it, and the slow one gets its own."""
-    prints, slow = Prints(), Press("old", shut=True)
-    with ThreadPoolExecutor(1) as pool:
-        old = pool.submit(prints.get, frame(1), "small", slow)
-        assert slow.begun.wait(10 * SECONDS)
-        new = prints.get(frame(2), "small", Press("new"))
-        slow.gate.set()
-
-        assert (new, old.result(10 * SECONDS)) == ("new", "old")
-        assert prints.get(frame(2), "small", Press("again")) == "new"
+    assert await prints.get(2, "small", partial(done, "well")) == "well"
 
 
-def test_one_print_of_another() -> None:
-    """A picture is made of pixels that are a print too: pictures of two qualities cost one decoding."""
-    prints, shown, pixels = Prints(), frame(1), Press("pixels")
-    pictures = [prints.get(shown, quality, lambda: prints.get(shown, "pixels", pixels)) for quality in (50, 80, 50)]
+async def test_how_it_is_made_is_not_kept(prints: Prints[Any], uncollected: None) -> None:
+    """Who asked, and the frame that it was made of, are let go as soon as it is begun."""
 
-    assert pictures == ["pixels"] * 3
-    assert pixels.made == 1
+    def make(_frame: Thing) -> Future[Any]:
+        return done()
+
+    frame = Thing()
+    kept = weakref.ref(frame)
+    prints.get(1, "small", partial(make, frame))
+    del frame
+
+    assert kept() is None
