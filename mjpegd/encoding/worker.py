@@ -40,23 +40,23 @@ def serve(connection: socket.socket, threads: int) -> None:
                 originals.pop(order.camera, None)
                 continue
             if order.length:
-                originals[order.camera] = Original(_jpeg(orders, order.length))
+                originals[order.camera] = Original(memoryview(_read(orders, order.length)))
             pool.submit(work, order, originals[order.camera])
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _next(orders: BinaryIO) -> Order | None:
     """The next order; None at the end."""
-    try:
-        head = orders.read(ORDER.size)
-    except ConnectionError:
-        return None
+    head = _read(orders, ORDER.size)
     return Order._make(ORDER.unpack(head)) if len(head) == ORDER.size else None
 
 
-def _jpeg(orders: BinaryIO, length: int) -> memoryview:
-    """What comes behind an order."""
-    return memoryview(orders.read(length))
+def _read(orders: BinaryIO, length: int) -> bytes:
+    """So many bytes; fewer at the end, which is a reset where the daemon left answers unread."""
+    try:
+        return orders.read(length)
+    except ConnectionError:
+        return b""
 
 
 def _outcome(order: Order, original: Original) -> tuple[Outcome, float, bytes | memoryview]:
