@@ -76,8 +76,8 @@ class Process(asyncio.BufferedProtocol):
     def __init__(self) -> None:
         self.lost = False
         """Whether it makes no more pictures."""
-        self.ended = asyncio.get_running_loop().create_future()
-        """Done when it has hung up, or we have."""
+        self.ended = asyncio.Event()
+        """Set when it has hung up, or we have."""
         self._numbers = count(FORGET + 1)
         self._due: dict[int, asyncio.Future[Made]] = {}
         self._sent: dict[int, int] = {}
@@ -154,7 +154,7 @@ class Process(asyncio.BufferedProtocol):
         for future in due.values():
             if not future.done():
                 future.set_exception(EncoderLost("the encoder process has ended"))
-        self.ended.set_result(None)
+        self.ended.set()
 
     def _settle(self, answer: orders.Answer, body: memoryview) -> None:
         future = self._due.pop(answer.number)

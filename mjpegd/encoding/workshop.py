@@ -73,7 +73,7 @@ class Workshop:
 
     async def _see_off(self, process: Process, child: Child) -> None:
         """Wait for its end, and say of an unexpected one how it was."""
-        await process.ended
+        await process.ended.wait()
         how = await asyncio.wrap_future(aside(child.end, "encoder-end"))
         if process is self._process:
             self._log.warning("the encoder process ended: another one takes its place", pid=child.pid, how=how)

@@ -367,7 +367,7 @@ async def test_idle(encoders: Encoders, monkeypatch: pytest.MonkeyPatch) -> None
     first = await process_of(encoders)
     encoders.leave()
     async with asyncio.timeout(10 * SECONDS):
-        await first.ended
+        await first.ended.wait()
     encoders.enter(0, bounded=True)
     async with encoders.turn() as turn:
         making = use(turn)
