@@ -40,10 +40,12 @@ class Workshop:
             self._process.forget(camera)
 
     def close(self) -> None:
-        """Let the process end, until it is needed again."""
+        """Let the process end, until it is needed again; one that is beginning ends when it has begun."""
         process, self._process, self._begun = self._process, None, -math.inf
         if process is not None:
             process.close()
+        if self._beginning is not None:
+            self._beginning.add_done_callback(lambda _: self.close())  # before whoever waits for it goes on
 
     async def _begin(self) -> None:
         loop = asyncio.get_running_loop()
@@ -53,7 +55,7 @@ class Workshop:
             child = await asyncio.wrap_future(aside(partial(Child, self._threads), "encoder-start"))
             process = Process()
             await loop.create_unix_connection(lambda: process, sock=child.connection)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # of a thread that cannot be started it is the latter
             self._log.error("cannot start the encoder process: no renditions meanwhile", reason=str(error))
         else:
             self._log.info("encoder process started", pid=child.pid, threads=self._threads)
@@ -74,8 +76,9 @@ class Workshop:
     async def _see_off(self, process: Process, child: Child) -> None:
         """Wait for its end, and say of an unexpected one how it was."""
         await process.ended.wait()
+        unexpected = process is self._process  # asked now: the next one may be there before this one is gone
         how = await asyncio.wrap_future(aside(child.end, "encoder-end"))
-        if process is self._process:
+        if unexpected:
             self._log.warning("the encoder process ended: another one takes its place", pid=child.pid, how=how)
         else:
             self._log.info("encoder process ended", pid=child.pid, how=how)
