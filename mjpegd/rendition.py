@@ -67,18 +67,18 @@ class Rendition:
             self.ring.close()
 
     async def _fill(self) -> None:
-        seq, loop = 0, asyncio.get_running_loop()
+        seq, again, loop = 0, 0, asyncio.get_running_loop()
         while not self._source.closed:
             frame = await self._source.next(seq, loop.time() + PATIENCE)
             if frame is None:
                 continue
             seq = frame.seq
-            if frame.live and not self._pace.wants(frame.taken):
+            if frame.live and frame.seq != again and not self._pace.wants(frame.taken):
                 continue
             try:
                 made = await self._made(frame)
             except EncoderLost:
-                seq = frame.seq - 1  # once more: there may be no next one for long; what happened was said
+                again, seq = frame.seq, frame.seq - 1  # there may be no next one for long; what happened was said
             except BrokenPicture as error:
                 self._log.warning("picture skipped", reason=str(error))
             except Exception:  # noqa: BLE001  (a bug costs one picture)

@@ -18,6 +18,7 @@ import pytest
 from mjpegd import pixels, rendition
 from mjpegd.camera import Camera
 from mjpegd.config.schema import CameraConfig, LimitsConfig
+from mjpegd.encoding import workshop
 from mjpegd.encoding.encoders import Encoders
 from mjpegd.encoding.process import Made
 from mjpegd.errors import BrokenPicture, HttpError
@@ -314,6 +315,30 @@ async def test_whatever_goes_wrong(error: Exception, source: Ring, made: Make, m
 
     assert shown is not None
     assert shown.seq == 2
+
+
+@pytest.mark.parametrize("look", [{}, {"fps": 5}])
+async def test_its_process_ends(
+    look: dict[str, Any], source: Ring, made: Make, encoders: Encoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture that was lost with the encoder process is made by the next one, also of a camera that stands still."""
+    begun, slow = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        slow.wait(10 * SECONDS)
+
+    monkeypatch.setattr(workshop, "PAUSES", (0.0, 0.0))
+    before_scaling(monkeypatch, wait)
+    shown = made(64, **look).ring.next(0, soon())
+    source.publish(big(1))
+    assert await asyncio.to_thread(begun.wait, 10 * SECONDS)
+    (await encoders._workshop.process())._transport.abort()
+    slow.set()
+    small = await shown
+
+    assert small is not None
+    assert (small.seq, small.width) == (1, 64)
 
 
 async def test_the_camera_ends(source: Ring, made: Make) -> None:

@@ -19,11 +19,6 @@ from mjpegd.encoding.maker import Original, make
 from mjpegd.encoding.orders import ANSWER, FORGET, ORDER, Order, Outcome
 from mjpegd.errors import BrokenPicture
 
-NICE = 10
-"""How far it stands back behind cameras and viewers. Measured beside one that is always busy, on one core: viewers'
-slowest frames take as long as without it from 10 on, up to three times as long at 5; and 10 leaves it a tenth of a core
-that another program keeps busy, where 19 leaves it a hundredth."""
-
 
 def serve(connection: socket.socket, threads: int) -> None:
     """Do what the daemon at the other end orders, until it hangs up."""
@@ -71,11 +66,9 @@ def _outcome(order: Order, original: Original) -> tuple[Outcome, float, bytes | 
 
 
 def main(arguments: Sequence[str] = sys.argv[1:]) -> None:
-    """Stand back, and serve until the daemon hangs up, whatever signals it is sent beside that."""
+    """Serve until the daemon hangs up, whatever signals it is sent beside that."""
     for each in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
         signal.signal(each, signal.SIG_IGN)
-    with suppress(PermissionError):  # where niceness may not be changed, all stay equal
-        os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + NICE)
     with socket.socket(fileno=os.dup(0)) as connection:
         serve(connection, int(arguments[0]))
 

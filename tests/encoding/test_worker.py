@@ -313,10 +313,10 @@ def test_hang_up_while_it_answers(serve: Serve, monkeypatch: pytest.MonkeyPatch)
     assert len(made) < 20
 
 
-def test_main_stands_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program is nicer than the daemon, survives its signals, and serves on its standard input."""
+def test_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program survives the daemon's signals, and serves on its standard input."""
     ours, theirs = socket.socketpair()
-    nice, deaf, served = list[int](), list[int](), list[int]()
+    deaf, served = list[int](), list[int]()
 
     def serve(connection: socket.socket, threads: int) -> None:
         assert (connection.family, connection.type) == (socket.AF_UNIX, socket.SOCK_STREAM)
@@ -329,32 +329,11 @@ def test_main_stands_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
     duplicate = os.dup
     monkeypatch.setattr(os, "dup", lambda number: duplicate(theirs.fileno()) if number == 0 else -1)
-    monkeypatch.setattr(os, "getpriority", lambda _which, _who: 3)
-    monkeypatch.setattr(os, "setpriority", lambda _which, _who, value: nice.append(value))
     monkeypatch.setattr(signal, "signal", ignore)
     monkeypatch.setattr(worker, "serve", serve)
     with ours, theirs:
         worker.main(["3"])
         assert ours.recv(10) == b"here"
 
-    assert (nice, served) == ([3 + worker.NICE], [3])
+    assert served == [3]
     assert set(deaf) == {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-
-
-def test_main_where_niceness_may_not_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the kernel allows no niceness, pictures are made all the same."""
-    ours, theirs = socket.socketpair()
-    served: list[int] = []
-
-    def refuse(*_given: int) -> None:
-        raise PermissionError
-
-    duplicate = os.dup
-    monkeypatch.setattr(os, "dup", lambda _number: duplicate(theirs.fileno()))
-    monkeypatch.setattr(os, "setpriority", refuse)
-    monkeypatch.setattr(signal, "signal", lambda _number, _handler: None)
-    monkeypatch.setattr(worker, "serve", lambda _connection, threads: served.append(threads))
-    with ours, theirs:
-        worker.main(["2"])
-
-    assert served == [2]

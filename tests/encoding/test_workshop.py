@@ -22,7 +22,7 @@ import structlog.testing
 from mjpegd import log
 from mjpegd.backoff import Backoff
 from mjpegd.encoding import process as process_module
-from mjpegd.encoding import worker, workshop
+from mjpegd.encoding import workshop
 from mjpegd.encoding.process import Child, Made, Process
 from mjpegd.encoding.workshop import Workshop
 from mjpegd.errors import BrokenPicture, EncoderLost
@@ -163,16 +163,34 @@ async def test_a_broken_picture(shop: Workshop) -> None:
 
 
 async def test_it_stands_back(shop: Workshop, lines: Lines) -> None:
-    """It is nicer than we are, its encoder's thread too, and nothing of ours is changed."""
+    """It is nicer than we are, each of its threads, and nothing of ours is changed."""
     before = os.getpriority(os.PRIO_PROCESS, 0)
     await makes(shop)
     (pid,) = pids(lines)
-    threads = {int(each.name): stat(each / "stat") for each in proc(pid, "task").iterdir()}
-    encoder = max(threads, key=lambda thread: (int(threads[thread][19]), thread))  # the last one that was started
+    threads = [stat(each / "stat") for each in proc(pid, "task").iterdir()]
 
-    assert encoder != pid
-    assert [int(threads[each][16]) for each in (pid, encoder)] == [min(19, before + worker.NICE)] * 2
+    assert len(threads) > 1
+    assert {int(thread[16]) for thread in threads} == {min(19, before + process_module.NICE)}
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+async def test_where_niceness_may_not_be_changed(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel allows no niceness, pictures are made all the same."""
+
+    def refuse(*_given: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+
+    await makes(shop)
+
+
+async def test_ctrl_c_is_not_for_it(shop: Workshop, lines: Lines) -> None:
+    """It is in a process group of its own: a terminal's signals reach the daemon alone."""
+    await begun(shop)
+    (pid,) = pids(lines)
+
+    assert os.getpgid(pid) == pid != os.getpgid(0)
 
 
 async def test_it_has_no_secrets(shop: Workshop, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
