@@ -31,17 +31,34 @@ LET_GO, LOOK_EVERY = 5.0, 0.02
 
 @dataclass(slots=True)
 class Tally:
-    """What one viewer was sent, and what it skipped because it was slow. `bytes` counts parts, heads included."""
+    """What one viewer was sent, and what it skipped because it was slow. `bytes` counts parts, heads included.
+
+    While it is served together with others, what they have in `common` is still to be added: see `follow`.
+    """
 
     frames: int = 0
     skipped: int = 0
     bytes: int = 0
+    common: "Tally | None" = None
+
+    def follow(self, common: "Tally | None") -> None:
+        """Have all that was counted in it; and from now on count along with `common`."""
+        if self.common is not None:
+            self._add(self.common, 1)
+        self.common = common
+        if common is not None:
+            self._add(common, -1)
 
     def add(self, other: "Tally") -> None:
-        """Add another one's numbers."""
-        self.frames += other.frames
-        self.skipped += other.skipped
-        self.bytes += other.bytes
+        """Add another one's numbers, and those it has in common with others."""
+        self._add(other, 1)
+        if other.common is not None:
+            self._add(other.common, 1)
+
+    def _add(self, other: "Tally", times: int) -> None:
+        self.frames += times * other.frames
+        self.skipped += times * other.skipped
+        self.bytes += times * other.bytes
 
 
 class Audience:

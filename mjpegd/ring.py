@@ -131,7 +131,7 @@ class Ring:
             try:
                 waiter.show(frame)
             except Exception as error:  # noqa: BLE001  (a bug in one must not cost the others their frame)
-                self._complain(error)
+                self.complain(error)
         if waiters:
             self.send.add(monotonic() - self._woken)
 
@@ -143,9 +143,10 @@ class Ring:
         try:
             waiter.show(frame)
         except Exception as error:  # noqa: BLE001  (as above)
-            self._complain(error)
+            self.complain(error)
 
-    def _complain(self, error: Exception) -> None:
+    def complain(self, error: Exception) -> None:
+        """Say that a waiter broke down, which costs no other one its frame."""
         self._loop.call_exception_handler({"message": "a waiter broke down", "exception": error})
 
     def _set_alarm(self, deadline: float) -> None:

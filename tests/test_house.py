@@ -79,7 +79,7 @@ PRIVILEGES = {
     "socket": (
         *("systemd", "encoding.process", "encoding.worker"),
         *("sources.diagnosis", "sources.client.connection", "sources.client.loop"),
-        *("http.tcp", "http.server", "app"),
+        *("http.tcp", "http.live", "http.server", "app"),
     ),
     "ssl": ("sources.ffinput", "http.tls", "http.server", "sources.client.connection", "sources.client.session"),
     "threading": (

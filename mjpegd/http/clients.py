@@ -10,6 +10,7 @@ from mjpegd.access.address import group
 from mjpegd.access.principal import Principal
 from mjpegd.config.schema import LimitsConfig
 from mjpegd.errors import NoRoom
+from mjpegd.http.fanout import Fanouts
 from mjpegd.http.response import Play
 
 STUCK = 2.0
@@ -61,6 +62,8 @@ class Clients:
     """The viewers by number."""
 
     def __init__(self) -> None:
+        self.fanouts = Fanouts()
+        """How those of them are served that keep up."""
         self._numbers = count(1)
         self._viewers: dict[int, Watcher] = {}
         self._tabs: dict[tuple[str, str], Watcher] = {}

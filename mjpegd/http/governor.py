@@ -35,7 +35,9 @@ ASSUMED_QUALITY = 90
 class Governed(Protocol):
     """A viewer as it is seen from here."""
 
-    tally: Tally
+    @property
+    def tally(self) -> Tally:
+        """What it was sent so far."""
 
     def missed(self) -> int:
         """Frames that it was not sent so far, those that are passing now included."""

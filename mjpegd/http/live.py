@@ -6,7 +6,7 @@ share is bounded by TCP_NOTSENT_LOWAT (see `tcp`). So a slow viewer skips whole 
 
 import asyncio
 import math
-from collections import deque
+import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 from time import monotonic
@@ -18,20 +18,19 @@ from mjpegd.config.schema import Config
 from mjpegd.errors import NoRoom
 from mjpegd.frame import Frame
 from mjpegd.http import tcp
+from mjpegd.http.account import Account
 from mjpegd.http.clients import Clients
+from mjpegd.http.fanout import Kind
 from mjpegd.http.governor import Governor, Terms
 from mjpegd.http.line import Line
 from mjpegd.http.response import Play, stream_head
 from mjpegd.http.tcp import push
 from mjpegd.look import Look
-from mjpegd.timing import percentiles
 from mjpegd.wire import via
 from mjpegd.wire.multipart import Pieces, with_lines
 
 HOPELESS, GOODBYE = 2.0, 5.0
 """Seconds that a frame may be under way before nobody waits for its end; and the whole farewell at most."""
-AGES = 32
-"""Frames of each viewer whose ages are kept."""
 OVERDUE = 1.5
 """Gaps between two frames of a look after which the next one is late."""
 PROBES = 2
@@ -47,44 +46,10 @@ class Viewer:
     """
 
     __slots__ = (
-        "_ages",
-        "_attention",
-        "_began",
-        "_behind",
-        "_camera",
-        "_deadline",
-        "_descriptor",
-        "_dismissed",
-        "_early",
-        "_fps",
-        "_frame",
-        "_gone",
-        "_governor",
-        "_heartbeat",
-        "_height",
-        "_interval",
-        "_log",
-        "_look",
-        "_marked",
-        "_place",
-        "_plain",
-        "_probes",
-        "_profile",
-        "_reader",
-        "_relays",
-        "_ring",
-        "_sent",
-        "_seq",
-        "_shown",
-        "_stall",
-        "_transport",
-        "_view",
-        "_width",
-        "_writer",
-        "_wrote",
-        "asked",
-        "number",
-        "tally",
+        *("_account", "_attention", "_behind", "_camera", "_deadline", "_dismissed", "_early", "_fanouts", "_gone"),
+        *("_governor", "_heartbeat", "_height", "_interval", "_log", "_look", "_place", "_plain", "_probes"),
+        *("_profile", "_reader", "_relays", "_ring", "_socket", "_stall", "_transport", "_view", "_width", "_writer"),
+        *("asked", "number"),
     )
 
     def __init__(
@@ -97,22 +62,24 @@ class Viewer:
         self._heartbeat = play.camera.config.heartbeat or config.server.heartbeat
         self._log = log.get(camera=play.camera.name, viewer=peer, agent=play.agent[:120], profile=play.profile.name)
         self._relays: tuple[str, ...] = ()
-        self.tally = Tally()
+        self._account = Account(thorough=play.adapt or play.budget is not None)
         self._look, self._place = play.look, ExitStack()
         self._early = self._interval = self._early_repeat()
         self._width = self._height = 0
         self._view = self._verbose_part if play.verbose else play.profile.view
         self._governor = self._made_governor()
         self._plain = self._governor is None
-        self._ages: deque[float] = deque(maxlen=AGES)
         self._attention = asyncio.Event()
-        self._frame: Frame | None = None
-        self._probes = self._seq = self._shown = 0
-        self._behind, self._descriptor = tcp.behind(writer), tcp.descriptor(writer)
+        self._probes = 0
+        self._behind = tcp.behind(writer)
+        self._socket: socket.socket | None = None
         self._dismissed, self._gone = "", False
         self._deadline: asyncio.TimerHandle | None = None
-        self._began = self._sent = self._wrote = monotonic()
-        self._marked, self._fps = (self._began, 0), 0.0
+
+    @property
+    def tally(self) -> Tally:
+        """What it was sent so far."""
+        return self._account.tally
 
     async def play(self, clients: Clients, config: Config, headers: Mapping[str, str]) -> None:
         """Send the head, then frames until the client leaves, stalls, or the camera's ring is closed.
@@ -124,7 +91,10 @@ class Viewer:
             self._ring = self._place.enter_context(self._camera.watch(self._look))
             self.number = clients.enter(self, config.limits)  # the last: it ends the stream that this one follows
             stack.callback(clients.leave, self)
-            self.tally = stack.enter_context(self._camera.audience.seat())
+            self._fanouts = clients.fanouts
+            if (connection := tcp.own(self._writer)) is not None:
+                self._socket = stack.enter_context(connection)
+            self._account.tally = stack.enter_context(self._camera.audience.seat())
             if self._governor is not None:
                 self._governor.start()
                 stack.callback(self._governor.stop)
@@ -147,8 +117,8 @@ class Viewer:
             watcher.cancel()
             if self._deadline is not None:
                 self._deadline.cancel()
-            self._ring.leave(self)
-            lasted, tally = round(monotonic() - self._began, 1), self.tally
+            self._stop_waiting()
+            lasted, tally = round(monotonic() - self._account.began, 1), self.tally
             text = f"viewer {self._dismissed or reason}"
             self._log.info(text, seconds=lasted, frames=tally.frames, skipped=tally.skipped)
 
@@ -165,7 +135,7 @@ class Viewer:
         """Seconds for which a frame has been under way to it; 0 if it keeps up, endless if its FIN has come."""
         if self._gone:
             return math.inf
-        return monotonic() - self._wrote if self._behind() else 0.0
+        return monotonic() - self._account.wrote if self._behind() else 0.0
 
     def is_misled(self) -> bool:
         """Whether it is a relay that was told of fewer relays than its pictures come through now: perhaps of a loop.
@@ -176,11 +146,8 @@ class Viewer:
 
     def missed(self) -> int:
         """Frames that it was not sent, those that are passing now included."""
-        return self.tally.skipped + self._passing()
-
-    def _passing(self) -> int:
-        """Frames that came since the last one shown: all but the newest are lost to it."""
-        return max(0, self._ring.published - self._shown - 1) if self._shown else 0
+        self._account.settle()
+        return self.tally.skipped + self._account.passing(self._ring.published)
 
     def move(self, look: Look, *, bounded: bool = True) -> bool:
         """Show it that look from now on; False if it would be one rendition too many.
@@ -193,20 +160,20 @@ class Viewer:
                 ring = stack.enter_context(self._camera.watch(look, bounded=bounded))
             except NoRoom:
                 return False
-            was_waiting = self._ring.leave(self)
-            self.tally.skipped += self._passing()
+            was_waiting = self._stop_waiting()
+            self.tally.skipped += self._account.passing(self._ring.published)
             self._place.close()
             self._place = stack.pop_all()
-        self._ring, self._look, self._shown = ring, look, 0
+        self._ring, self._look, self._account.position = ring, look, 0
         self._early = self._early_repeat()
         if was_waiting:
-            ring.ask(self, self._seq, monotonic() + self._interval)
+            ring.ask(self, self._account.seq, monotonic() + self._interval)
         return True
 
     def _let_go(self) -> None:
         """Leave the ring, and let the frame go at once: not when the collector finds those who know each other."""
         self._place.close()
-        self._governor = self._frame = None
+        self._governor = self._account.frame = None
         self._view = self._profile.view
 
     def _early_repeat(self) -> float:
@@ -225,16 +192,12 @@ class Viewer:
         return Governor(self, self._camera, Line(self._writer, self.tally.bytes), terms)
 
     def mark(self) -> None:
-        """Note how far it has come, and how old its frames are: the rate is that between the last two marks."""
-        (before, frames), now = self._marked, monotonic()
-        self._marked = (now, self.tally.frames)
-        self._fps = (self.tally.frames - frames) / max(now - before, 1e-3)
-        if self._governor is None and self._frame is not None:
-            self._ages.append((now if self._behind() else self._sent) - self._frame.taken)
+        """Note how far it has come, and how old its frames are."""
+        self._account.mark(behind=bool(self._behind()))
 
     def report(self) -> dict[str, Any]:
         """What `/clients` shows of it."""
-        asked, tally, frame = self.asked, self.tally, self._frame
+        asked = self.asked
         return {
             "id": self.number,
             "address": asked.caller.address,
@@ -243,49 +206,69 @@ class Viewer:
             "camera": self._camera.name,
             "rendition": self._look.name,
             "profile": self._profile.name,
-            "connected": round(monotonic() - self._began, 1),
-            "fps": round(self._fps, 1),
-            "frames": tally.frames,
-            "skipped": tally.skipped,
-            "bytes": tally.bytes,
+            **self._account.report(),
             "backlog": tcp.backlog(self._writer),
-            "latency": round((self._sent - frame.taken) * 1000, 1) if frame is not None else None,
-            "age": percentiles(self._ages),
             "adaptive": self._governor and self._governor.report(),
         }
 
     def show(self, frame: Frame | None) -> None:
-        """Send the newest frame, or the last one again; the hottest lines of the daemon."""
-        transport, ring = self._transport, self._ring
-        if transport.is_closing() or ring.closed:  # uvloop raises RuntimeError on a write to a closed transport
+        """Send the newest frame, or the last one again; then wait for the next, with others if it keeps up."""
+        self._step_out()
+        transport = self._transport
+        if transport.is_closing() or self._ring.closed:  # uvloop raises RuntimeError on a write to a closed transport
             self._attention.set()
             return
-        whole, now = False, 0.0
         if frame is None:
             self._repeat()
         elif (self._plain and frame.width == self._width and frame.height == self._height) or self._admits(frame):
             part = self._view(frame)
-            sent = push(self._descriptor, part)
-            whole = sent == len(part)
-            if not whole:
-                transport.write(part[sent:])
-            tally = self.tally
-            tally.frames += 1
-            tally.skipped += ring.position - (self._shown or ring.position - 1) - 1
-            tally.bytes += len(part)
-            self._frame, self._seq, self._shown = frame, frame.seq, ring.position
+            self._account.note(frame, self._ring.position, len(part))
             self._interval = PROBE_AFTER if self._probes else self._early
-            self._sent = self._wrote = now = monotonic()
-            if self._governor is not None:  # of the others one frame a second is looked at
-                self._ages.append(now - frame.taken)
-        if not whole and (self._behind() or transport.is_closing()):
+            if rest := part[push(self._socket, part) :]:
+                transport.write(rest)
+            elif self._joins(frame):
+                return
+        self._wait()
+
+    def fall_behind(self, rest: memoryview) -> None:
+        """Send what the kernel did not take of a frame that others were sent too, and go on by itself."""
+        self._step_out()
+        if not self._transport.is_closing():
+            self._transport.write(rest)
+        self._wait()
+
+    def _wait(self) -> None:
+        """For the next frame; or until what was written has left, as the coroutine does."""
+        if self._behind() or self._transport.is_closing():
             self._attention.set()
         else:
-            self._ring.ask(self, self._seq, (now or monotonic()) + self._interval)
+            self._ring.ask(self, self._account.seq, monotonic() + self._interval)
+
+    def _joins(self, frame: Frame) -> bool:
+        """Whether it is served together with others from now on: nothing is to be looked at for it alone."""
+        size = self._width, self._height
+        alone = not self._plain or self._probes or self.asked.verbose or size != (frame.width, frame.height)
+        if alone or self._socket is None:
+            return False
+        kind = Kind(self._view, size, self._interval)
+        self._account.follow(self._fanouts.join(self._ring, kind, self._socket.send, self, frame))
+        return self._account.fanout is not None
+
+    def _step_out(self) -> bool:
+        """Be served by itself; False if it was."""
+        if (fanout := self._account.fanout) is None or self._socket is None:
+            return False
+        self._account.follow(None)
+        self._fanouts.leave(fanout, self._socket.send)
+        return True
+
+    def _stop_waiting(self) -> bool:
+        """Ask for no frame any more, by itself or with others; False if it did not wait for one."""
+        return self._step_out() or self._ring.leave(self)
 
     def _admits(self, frame: Frame) -> bool:
         """What is rarely asked: whether it is later, of the size that this viewer's have, and may be sent at all."""
-        if frame.seq <= self._seq:  # what it was moved to may be behind what it saw
+        if frame.seq <= self._account.seq:  # what it was moved to may be behind what it saw
             return False
         if (frame.width, frame.height) != (self._width, self._height):
             if self._width and self._profile.own_head:
@@ -294,7 +277,7 @@ class Viewer:
             if frame.live:  # before the first picture a card may be of any size
                 self._width, self._height = frame.width, frame.height
         if self._governor is not None and not self._governor.keeps(frame, len(frame.jpeg), self._heartbeat):
-            self._seq = frame.seq
+            self._account.seq = frame.seq
             return False
         return True
 
@@ -325,38 +308,32 @@ class Viewer:
                 if not await tcp.drained(self._writer, self._stall):
                     tcp.reset(self._writer)
                     return "stalled"
-                self._note_sent()
+                self._account.note_gone()
             elif self._ring.closed or self._dismissed:
                 return await self._farewell()
             else:
                 self._attention.clear()
-                self._ring.ask(self, self._seq, monotonic() + self._interval)
+                if self._account.fanout is None:
+                    self._ring.ask(self, self._account.seq, monotonic() + self._interval)
                 await self._attention.wait()
         return "cut" if self._ring.closed else "left"
 
-    def _note_sent(self) -> None:
-        """The frame that it was behind with has left."""
-        was_new, self._sent = self._wrote == self._sent, monotonic()
-        if was_new and self._governor is not None and self._frame is not None:  # and no repeat
-            self._ages[-1] = self._sent - self._frame.taken
-
     def _repeat(self) -> None:
         """The last frame once more: as heartbeat, for a browser that paints late, or to probe a client."""
-        if self._frame is not None:
-            self._write(self._profile.repeat(self._frame))
+        if (frame := self._account.frame) is not None:
+            self._write(self._profile.repeat(frame))
         self._probes = max(0, self._probes - 1)
         self._interval = PROBE_AFTER if self._probes else self._heartbeat
 
     def _write(self, pieces: Pieces) -> None:
-        self._wrote = monotonic()
+        self._account.note_repeat(sum(map(len, pieces)))
         self._writer.writelines(pieces)
-        self.tally.bytes += sum(map(len, pieces))
 
     async def _farewell(self) -> str:
         """The last frame once more with the closing delimiter: no client takes that for a torn picture."""
-        self._ring.leave(self)
-        if self._frame is not None:
-            self._write(self._profile.last(self._frame))
+        self._stop_waiting()
+        if (frame := self._account.frame) is not None:
+            self._write(self._profile.last(frame))
             if not await tcp.drained(self._writer, self._stall):
                 tcp.reset(self._writer)
         return "sent home"
@@ -374,7 +351,7 @@ class Viewer:
             self._transport.abort()
         self._gone = True
         self._probes = PROBES
-        if self._ring.leave(self):
+        if self._stop_waiting():
             self.show(None)
         else:
             self._attention.set()

@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import os
 import select
 import socket
 import struct
@@ -103,22 +102,30 @@ def behind(writer: asyncio.StreamWriter) -> Callable[[], int]:
     return lambda: ours() or int(not (writer.transport.is_closing() or poller.poll(0)))
 
 
-def descriptor(writer: asyncio.StreamWriter) -> int:
-    """Of a connection that `push` may write to; -1 where TLS comes between."""
-    return -1 if is_encrypted(writer) else int(writer.get_extra_info("socket").fileno())
+def own(writer: asyncio.StreamWriter) -> socket.socket | None:
+    """The connection by a descriptor of our own, for `push`; None where TLS comes between.
+
+    The transport closes its own whenever it likes, and the number is then another connection's. To be closed: until
+    then the peer sees no end.
+    """
+    if is_encrypted(writer):
+        return None
+    theirs = writer.get_extra_info("socket")
+    ours = socket.fromfd(theirs.fileno(), theirs.family, socket.SOCK_STREAM)
+    ours.setblocking(False)
+    return ours
 
 
-def push(descriptor: int, part: memoryview) -> int:
+def push(connection: socket.socket | None, part: memoryview) -> int:
     """Hand a buffer to the kernel, past a transport that holds nothing itself; how many bytes it took.
 
     The transport's way costs a fifth of all that a frame costs. What is left goes that way, and so does everything
-    where a connection is broken: the transport sees to its end. One that `is_closing` must not be written to: its
-    descriptor may be another's by now.
+    where a connection is broken: the transport sees to its end.
     """
-    if descriptor < 0:
+    if connection is None:
         return 0
     try:
-        return os.write(descriptor, part)
+        return connection.send(part)
     except OSError:
         return 0
 

@@ -206,7 +206,7 @@ async def test_it_has_no_secrets(shop: Workshop, lines: Lines, monkeypatch: pyte
     assert [each for each in environment if "hunter2" in each] == []
     assert [each for each in names if each.startswith(("MJPEGD_", "NOTIFY_", "WATCHDOG_", "LISTEN_"))] == []
     assert "MALLOC_ARENA_MAX=3" in environment
-    assert {*process_module._MEMORY, "PYTHONPATH", "PATH"} <= names
+    assert {*process_module._SETTINGS, "PYTHONPATH", "PATH"} <= names
     assert "hunter2" not in proc(pid, "cmdline").read_text()
 
 
