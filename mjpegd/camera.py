@@ -33,7 +33,7 @@ LET_GO, LOOK_EVERY = 5.0, 0.02
 class Tally:
     """What one viewer was sent, and what it skipped because it was slow. `bytes` counts parts, heads included.
 
-    While it is served together with others, what they have in `common` is still to be added: see `follow`.
+    While it is served together with others, what they have in `common` is still to be added: see `follow`, `whole`.
     """
 
     frames: int = 0
@@ -48,6 +48,12 @@ class Tally:
         self.common = common
         if common is not None:
             self._add(common, -1)
+
+    def whole(self) -> "Tally":
+        """Its numbers as they are now, with those that it has in common with others."""
+        whole = Tally()
+        whole.add(self)
+        return whole
 
     def add(self, other: "Tally") -> None:
         """Add another one's numbers, and those it has in common with others."""

@@ -381,6 +381,45 @@ def test_audience() -> None:
     assert audience.total() == Tally(12, 2, 500)
 
 
+def test_a_tally_that_follows() -> None:
+    """Who is served with others has what was counted while it was, of each that it followed, and nothing else."""
+    mine, others, more = Tally(1, 2, 30), Tally(100, 50, 4000), Tally(7, 7, 7)
+    seen = []
+    for followed in (others, others, more, None):
+        mine.follow(followed)
+        seen.append(mine.whole())
+        for each in (others, more):
+            each.frames, each.skipped, each.bytes = each.frames + 3, each.skipped + 1, each.bytes + 300
+        seen.append(mine.whole())
+
+    assert [tally.frames for tally in seen] == [1, 4, 4, 7, 7, 10, 10, 10]
+    assert [tally.skipped for tally in seen] == [2, 3, 3, 4, 4, 5, 5, 5]
+    assert [tally.bytes for tally in seen] == [30, 330, 330, 630, 630, 930, 930, 930]
+    assert mine == seen[-1]
+
+
+def test_an_audience_served_together() -> None:
+    """The sum is right at every moment: while they follow others, when they leave as they do, and afterwards."""
+    audience, others = Audience(), Tally(100, 50, 4000)
+    sums = []
+    with audience.seat() as first:
+        with audience.seat() as second:
+            for tally in (first, second):
+                tally.frames, tally.bytes = 1, 10
+                tally.follow(others)
+            others.frames, others.skipped, others.bytes = 102, 51, 4020
+            sums.append(audience.total())
+            second.follow(None)
+            others.frames, others.bytes = 103, 4030
+            sums.append(audience.total())
+        others.frames, others.bytes = 104, 4040
+        sums.append(audience.total())
+    others.frames += 1
+
+    assert sums == [Tally(6, 2, 60), Tally(7, 2, 70), Tally(8, 2, 80)]
+    assert audience.total() == Tally(8, 2, 80)
+
+
 @pytest.mark.parametrize("look", [Look(), Look(640), Look(fps=5), Look(640, quality=50, fps=5)])
 async def test_who_watches_is_demand(look: Look, cameras: Cameras, captures: list[Standin]) -> None:
     """A camera is wanted while somebody watches, in whatever look, and was wanted just now when the last one left."""

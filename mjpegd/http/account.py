@@ -68,11 +68,15 @@ class Account:
         self.tally.follow(None if fanout is None else fanout.tally)
 
     def settle(self) -> None:
-        """Note what was noted of all that it is served with."""
-        if (fanout := self.fanout) is not None:
-            self.tally.follow(fanout.tally)
+        """Note what was noted of all that it is served with; what was counted is in `total`."""
+        if (fanout := self.fanout) is not None and fanout.frame is not self.frame:  # else it was sent it by itself
             self.frame, self.seq, self.position = fanout.frame, fanout.frame.seq, fanout.position
             self.sent = self.wrote = fanout.sent
+
+    @property
+    def total(self) -> Tally:
+        """All that it was sent so far, by itself and with others."""
+        return self.tally.whole()
 
     def passing(self, published: int) -> int:
         """Frames that came since the last one it was sent, of so many: all but the newest are lost to it."""
@@ -81,16 +85,16 @@ class Account:
     def mark(self, *, behind: bool) -> None:
         """Note how far it has come, and how old its frames are: the rate is that between the last two marks."""
         self.settle()
-        (before, frames), now = self._marked, monotonic()
-        self._marked = now, self.tally.frames
-        self._fps = (self.tally.frames - frames) / max(now - before, 1e-3)
+        (before, frames), now, total = self._marked, monotonic(), self.total
+        self._marked = now, total.frames
+        self._fps = (total.frames - frames) / max(now - before, 1e-3)
         if not self._thorough and self.frame is not None:
             self._ages.append((now if behind else self.sent) - self.frame.taken)
 
     def report(self) -> dict[str, Any]:
         """What `/clients` shows of it."""
         self.settle()
-        frame, tally = self.frame, self.tally
+        frame, tally = self.frame, self.total
         return {
             "connected": round(monotonic() - self.began, 1),
             "fps": round(self._fps, 1),

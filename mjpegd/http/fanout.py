@@ -79,10 +79,14 @@ class Fanout:
 
     def show(self, frame: Frame | None) -> None:
         """Send it to all of them."""
+        if not self._members:  # they left while others were shown it
+            return
         if frame is None or self.ring.closed or (frame.width, frame.height) != self.kind.size:
             self._break_up(frame)
         elif frame.seq > self.frame.seq:
             self._send(frame)
+        else:  # whoever joined brought them to it, or it comes late
+            self._ask()
 
     def _send(self, frame: Frame) -> None:
         part, short = self.kind.view(frame), list[tuple[Send, int]]()

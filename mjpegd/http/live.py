@@ -78,7 +78,7 @@ class Viewer:
 
     @property
     def tally(self) -> Tally:
-        """What it was sent so far."""
+        """What it was sent so far by itself: all, if it is governed."""
         return self._account.tally
 
     async def play(self, clients: Clients, config: Config, headers: Mapping[str, str]) -> None:
@@ -147,7 +147,7 @@ class Viewer:
     def missed(self) -> int:
         """Frames that it was not sent, those that are passing now included."""
         self._account.settle()
-        return self.tally.skipped + self._account.passing(self._ring.published)
+        return self._account.total.skipped + self._account.passing(self._ring.published)
 
     def move(self, look: Look, *, bounded: bool = True) -> bool:
         """Show it that look from now on; False if it would be one rendition too many.

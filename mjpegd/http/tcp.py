@@ -103,7 +103,7 @@ def behind(writer: asyncio.StreamWriter) -> Callable[[], int]:
 
 
 def own(writer: asyncio.StreamWriter) -> socket.socket | None:
-    """The connection by a descriptor of our own, for `push`; None where TLS comes between.
+    """The connection by a descriptor of our own, for `push`; None where TLS comes between, or none is to be had.
 
     The transport closes its own whenever it likes, and the number is then another connection's. To be closed: until
     then the peer sees no end.
@@ -111,7 +111,10 @@ def own(writer: asyncio.StreamWriter) -> socket.socket | None:
     if is_encrypted(writer):
         return None
     theirs = writer.get_extra_info("socket")
-    ours = socket.fromfd(theirs.fileno(), theirs.family, socket.SOCK_STREAM)
+    try:
+        ours = socket.fromfd(theirs.fileno(), theirs.family, socket.SOCK_STREAM)
+    except OSError:  # too many files are open, or it has just been closed: the transport knows what to do
+        return None
     ours.setblocking(False)
     return ours
 
