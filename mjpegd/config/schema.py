@@ -147,7 +147,7 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     renditions: Annotated[Count, Meta(description="Different renditions made at once, in all; 0 for no limit.")] = 64
     renditions_per_camera: Annotated[Count, Meta(description="The same of one camera; 0 for no limit.")] = 16
     encoders: Annotated[
-        int, Meta(ge=0, le=64, description="Threads that make renditions; 0 for the cores but one, 4 at most.")
+        int, Meta(ge=0, le=64, description="Renditions encoded at a time; 0 for the cores but one, 4 at most.")
     ] = 0
     duration: Annotated[
         float, Meta(ge=0, le=31_536_000, description="Seconds after which a stream is ended; 0 for never.")

@@ -186,8 +186,13 @@ def renditions(guest: Guest) -> Findings:
         made, seconds = guest.camera()["encodes"] - before, time.time() - began
     wanted = 4 * seconds
     yield holds(wanted / 2 < made <= wanted + 2, f"two viewers cost {made} pictures in {seconds:.1f} s", made)
-    nice = guest.run(f"ps -L -o ni= -p {guest.show('MainPID')}").split()
-    yield holds("5" in nice and nice.count("0") > 1, "encoders stand back behind the other threads", nice)
+    main = guest.show("MainPID")
+    ours, theirs = (set(guest.run(f"ps -L -o ni= {which} {main}").split()) for which in ("-p", "--ppid"))
+    yield holds((ours, theirs) == ({"0"}, {"10"}), "encoders stand back, in a process of their own", (ours, theirs))
+    guest.run(f"pkill -KILL -P {main}")
+    status, body = guest.get("/snapshot?width=160")
+    yield holds(status == 200 and jpeg_size(body) == (160, 120), "killed, they come back", status)
+    yield holds(guest.show("MainPID") == main, "and the daemon did not notice", guest.show("MainPID"))
     rate = sum(part.arrived > began for part in whole.parts) / seconds
     yield note(f"the camera's own pictures meanwhile: {rate:.1f} frames/s")
 
