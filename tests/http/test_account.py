@@ -99,16 +99,17 @@ async def test_with_others(clock: Clock) -> None:
     seen = [counted(account)]
     others.go_on(2, 2)
     seen += [counted(account), counted(account)]
-    newest = others.go_on(5, 5)
+    others.go_on(5, 5)
     account.mark(behind=False)
     seen.append(counted(account))
+    newest = others.go_on(6, 7)
     account.follow(None)
-    others.go_on(6, 6)
+    others.go_on(8, 8)
     seen.append(counted(account))
 
-    assert seen == [(frames, skipped, frames * length) for frames, skipped in ((1, 0), (2, 0), (2, 0), (3, 2), (3, 2))]
-    assert (account.frame, account.seq, account.position) == (newest, 5, 5)
-    assert account.tally == Tally(3, 2, 3 * length)
+    assert seen == [(count, skipped, count * length) for count, skipped in ((1, 0), (2, 0), (2, 0), (3, 2), (4, 3))]
+    assert (account.frame, account.seq, account.position) == (newest, 6, 7)
+    assert account.tally == Tally(4, 3, 4 * length)
 
 
 async def test_what_passes_with_others() -> None:
@@ -178,6 +179,21 @@ def test_age_at_a_mark(clock: Clock, age: float, *, behind: bool) -> None:
     account.mark(behind=behind)
 
     assert account.report()["age"] == {"p50": age * 1000, "p95": age * 1000}
+
+
+async def test_age_with_others(clock: Clock) -> None:
+    """With others it is that of the frame that all were sent last, when the last of them had been."""
+    account, first = Account(thorough=False), frame(1)
+    others = Others(first)
+    account.note(first, 1, 10)
+    account.follow(others.fanout)
+    clock.now += 4.0
+    second = others.go_on(2, 2)
+    age = clock.now - second.taken
+    clock.now += 1.0
+    account.mark(behind=False)
+
+    assert account.report()["age"]["p50"] == pytest.approx(age * 1000, abs=0.001)
 
 
 def test_age_of_every_frame(clock: Clock) -> None:
