@@ -1,6 +1,7 @@
 """Viewers on a real connection, of cameras whose frames a test publishes itself."""
 
 import asyncio
+import contextlib
 import gc
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -13,16 +14,21 @@ import uvloop
 from mjpegd.camera import Camera
 from mjpegd.config.schema import AuthConfig, CameraConfig, Config, LimitsConfig, ServerConfig
 from mjpegd.frame import Frame
+from mjpegd.hosts import UNIX
 from mjpegd.http import tcp
 from mjpegd.http.live import Viewer
 from mjpegd.http.server import Server
 from mjpegd.http.site import Site
 from mjpegd.look import Look
 from mjpegd.wire import multipart
+from tests.daemon import SECONDS
 from tests.http.requests import site
 from tests.pictures import jpeg
 
-PATIENCE = 5.0
+PATIENCE = 5.0 * SECONDS
+
+
+Scene = Callable[["Place"], Awaitable[None]]
 
 
 class Place:
@@ -50,8 +56,11 @@ class Place:
 
     async def watch(self, query: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """An open stream; its response head is still to be read."""
-        port = int(next(self.server.addresses).rsplit(":", 1)[1])
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        address = next(self.server.addresses)
+        if address.startswith(UNIX):
+            reader, writer = await asyncio.open_unix_connection(address.removeprefix(UNIX))
+        else:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))
         self.writers.append(writer)
         writer.write(f"GET /stream?{query} HTTP/1.1\r\nHost: camera\r\n\r\n".encode())
         return reader, writer
@@ -64,13 +73,13 @@ class Place:
 
 
 @asynccontextmanager
-async def serving(limits: LimitsConfig) -> AsyncIterator[Place]:
-    """A server on a free port."""
+async def serving(limits: LimitsConfig, server: ServerConfig) -> AsyncIterator[Place]:
+    """A server where it is to be."""
     served = Place(
         site(
             config=Config(
                 camera={"porch": CameraConfig(source="pattern")},
-                server=ServerConfig(port=0),
+                server=server,
                 auth=AuthConfig(anonymous=("view", "snapshot", "admin")),
                 limits=limits,
             )
@@ -82,17 +91,18 @@ async def serving(limits: LimitsConfig) -> AsyncIterator[Place]:
     finally:
         for writer in served.writers:
             writer.close()
-            await writer.wait_closed()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
         served.camera.stop()
         await served.server.stop(1.0)
         served.site.cameras.close()
 
 
-def play(scene: Callable[[Place], Awaitable[None]], limits: LimitsConfig | None = None) -> None:
+def play(scene: Scene, limits: LimitsConfig | None = None, server: ServerConfig | None = None) -> None:
     """Play a scene on the daemon's own loop: asyncio's keeps the traceback of a failed write, and what was written."""
 
     async def run() -> None:
-        async with serving(limits or LimitsConfig()) as place:
+        async with serving(limits or LimitsConfig(), server or ServerConfig(port=0)) as place:
             await scene(place)
 
     uvloop.run(run())
