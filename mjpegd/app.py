@@ -179,7 +179,7 @@ def _late(before: Config, after: Config) -> Iterator[str]:
 
 
 def _allow_many_files() -> None:
-    """Every viewer is an open file: take as many as the hard limit lets us."""
+    """Every viewer is two open files: take as many as the hard limit lets us."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -127,7 +127,7 @@ class Server:
         try:
             tcp.prepare(writer)
             connection = Connection(self._site, reader, writer)
-        except OSError:  # it has left before it was looked at
+        except (OSError, ValueError):  # it has left before it was looked at; uvloop makes a socket of its number, -1
             writer.transport.abort()
             return
         self._connections[task] = connection
