@@ -80,3 +80,12 @@ async def encoders(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Encoders]:
     yield encoders
     encoders.close()
     await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def told() -> AsyncIterator[list[BaseException | None]]:
+    """The errors that callbacks raised on the loop; a test that expects some clears them."""
+    errors: list[BaseException | None] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context.get("exception")))
+    yield errors
+    assert errors == []

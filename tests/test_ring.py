@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from time import monotonic
 
 import pytest
@@ -12,6 +12,8 @@ from mjpegd.frame import Frame
 from mjpegd.ring import Ring
 from tests.daemon import SECONDS
 from tests.pictures import frame
+
+pytestmark = pytest.mark.usefixtures("told")
 
 FRAMES = {seq: frame(seq) for seq in range(1, 10)}
 
@@ -48,15 +50,6 @@ async def turns(count: int = 5) -> None:
 def seq_of(result: Frame | None) -> int | None:
     """The number of a frame, None for none."""
     return None if result is None else result.seq
-
-
-@pytest.fixture(autouse=True)
-async def told() -> AsyncIterator[list[BaseException | None]]:
-    """The errors that callbacks raised on the loop; a test that expects some clears them."""
-    errors: list[BaseException | None] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context.get("exception")))
-    yield errors
-    assert errors == []
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -16,6 +16,8 @@ from mjpegd.wire import multipart
 from mjpegd.wire.multipart import BROWSER, DEFAULT
 from tests.daemon import SECONDS
 from tests.pictures import frame
+
+pytestmark = pytest.mark.usefixtures("told")
 
 KIND = Kind(DEFAULT.view, (64, 48), 30 * SECONDS)
 LENGTH = len(frame().part)
@@ -118,15 +120,6 @@ class Waiter:
         """Do it."""
         assert frame is not None
         self.then(frame)
-
-
-@pytest.fixture(autouse=True)
-async def told() -> AsyncIterator[list[BaseException | None]]:
-    """The errors that callbacks raised on the loop; a test that expects some clears them."""
-    errors: list[BaseException | None] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context.get("exception")))
-    yield errors
-    assert errors == []
 
 
 @pytest.fixture
