@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, suppress
 from itertools import count
+from pathlib import Path
 from typing import NamedTuple, cast
 
 from mjpegd.encoding import orders
@@ -29,6 +30,8 @@ NICE = 10
 """How far it stands back behind cameras and viewers. Measured beside one that is always busy, on one core: viewers'
 slowest frames take as long as without it from 10 on, up to three times as long at 5; and 10 leaves it a tenth of a core
 that another program keeps busy, where 19 leaves it a hundredth."""
+EXPENDABLE = 500
+"""Of 1000: how far the kernel's killer of processes prefers it, where memory has run out (proc(5), oom_score_adj)."""
 _SETTINGS = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
@@ -68,8 +71,14 @@ class Child:
             stack.pop_all()
             theirs.close()
         self.pid = self._process.pid
-        with suppress(PermissionError):  # where niceness may not be changed, all stay equal
+        self._stand_back()
+
+    def _stand_back(self) -> None:
+        """Behind us for a core, and before us where memory has run out; where that may not be set, all stay equal."""
+        with suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, self.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICE)
+        with suppress(PermissionError):
+            Path(f"/proc/{self.pid}/oom_score_adj").write_text(str(EXPENDABLE))
 
     def end(self) -> str:
         """Have it end, and say how it did. It ends by itself once we have hung up, unless something holds it."""

@@ -189,6 +189,8 @@ def renditions(guest: Guest) -> Findings:
     main = guest.show("MainPID")
     ours, theirs = (set(guest.run(f"ps -L -o ni= {which} {main}").split()) for which in ("-p", "--ppid"))
     yield holds((ours, theirs) == ({"0"}, {"10"}), "encoders stand back, in a process of their own", (ours, theirs))
+    first = guest.run(f"cat /proc/$(pgrep -P {main})/oom_score_adj").strip()
+    yield holds(first == "500", "where memory runs out they go first", first)
     guest.run(f"pkill -KILL -P {main}")
     status, body = guest.get("/snapshot?width=160")
     yield holds(status == 200 and jpeg_size(body) == (160, 120), "killed, they come back", status)

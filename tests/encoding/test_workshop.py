@@ -185,6 +185,16 @@ async def test_where_niceness_may_not_be_changed(shop: Workshop, monkeypatch: py
     await makes(shop)
 
 
+async def test_it_goes_first(shop: Workshop, lines: Lines) -> None:
+    """Where memory has run out it is killed before the daemon, for which nothing is changed."""
+    before = proc(os.getpid(), "oom_score_adj").read_text()
+    await begun(shop)
+    (pid,) = pids(lines)
+
+    assert int(proc(pid, "oom_score_adj").read_text()) == process_module.EXPENDABLE > int(before)
+    assert proc(os.getpid(), "oom_score_adj").read_text() == before
+
+
 async def test_ctrl_c_is_not_for_it(shop: Workshop, lines: Lines) -> None:
     """It is in a process group of its own: a terminal's signals reach the daemon alone."""
     await begun(shop)
