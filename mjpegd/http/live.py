@@ -47,7 +47,7 @@ class Viewer:
 
     __slots__ = (
         *("_account", "_attention", "_behind", "_camera", "_deadline", "_dismissed", "_early", "_fanouts", "_gone"),
-        *("_governor", "_heartbeat", "_height", "_interval", "_log", "_look", "_place", "_plain", "_probes"),
+        *("_governor", "_heartbeat", "_height", "_interval", "_look", "_peer", "_place", "_plain", "_probes"),
         *("_profile", "_reader", "_relays", "_ring", "_socket", "_stall", "_transport", "_view", "_width", "_writer"),
         *("asked", "number"),
     )
@@ -60,7 +60,7 @@ class Viewer:
         self._reader, self._writer, self._transport = reader, writer, writer.transport
         self._stall = config.limits.stall_timeout
         self._heartbeat = play.camera.config.heartbeat or config.server.heartbeat
-        self._log = log.get(camera=play.camera.name, viewer=peer, agent=play.agent[:120], profile=play.profile.name)
+        self._peer = peer
         self._relays: tuple[str, ...] = ()
         self._account = Account(thorough=play.adapt or play.budget is not None)
         self._look, self._place = play.look, ExitStack()
@@ -119,8 +119,12 @@ class Viewer:
                 self._deadline.cancel()
             self._stop_waiting()
             lasted, tally = round(monotonic() - self._account.began, 1), self.tally
+            play = self.asked
+            logger = log.get(
+                camera=play.camera.name, viewer=self._peer, agent=play.agent[:120], profile=play.profile.name
+            )
             text = f"viewer {self._dismissed or reason}"
-            self._log.info(text, seconds=lasted, frames=tally.frames, skipped=tally.skipped)
+            logger.info(text, seconds=lasted, frames=tally.frames, skipped=tally.skipped)
 
     def dismiss(self, reason: str) -> None:
         """End it from outside, in order: behind the frame that is under way; at once if that does not get through."""
