@@ -11,7 +11,7 @@ class Bell:
 
     `call_soon_threadsafe` does as much, but wakes the loop while the caller holds the interpreter's lock. On the
     caller's core the loop then runs at once, finds the lock taken, sleeps, and the scheduler may give the core to
-    whoever else waits for it: with a busy encoder beside it that was 4 ms in one of ten frames. `os.eventfd_write` lets
+    whoever else waits for it: with a busy encoder beside it that was 5 ms in one frame of ten. `os.eventfd_write` lets
     go of the lock first.
     """
 

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A JPEG as it is sent to every viewer; never changed, its three views share one read-only buffer.
-
-    Not `frozen`: dataclasses set the fields of those one call each, and a tenth of the capture thread's work was that.
+    """A JPEG as it is sent to every viewer; immutable, its three views share one read-only buffer.
 
     `seq` counts the camera's frames from 1. `captured` is Unix seconds; `taken` is the same moment and `ready` the
     moment this object was made, both in monotonic seconds, so that an age survives a clock that is set. `encode` is the

@@ -7,11 +7,11 @@ from functools import partial
 from itertools import count
 
 from mjpegd import jpeg, log
-from mjpegd.encoding.encoders import Encoders, Turn
+from mjpegd.encoding.encoders import Encoders
 from mjpegd.encoding.process import Made
 from mjpegd.errors import BrokenPicture, EncoderLost
 from mjpegd.frame import Frame
-from mjpegd.look import Look, Size
+from mjpegd.look import Look
 from mjpegd.pace import Pace
 from mjpegd.prints import Prints
 from mjpegd.ring import Ring
@@ -97,10 +97,13 @@ class Rendition:
             if self._is_kept(frame):
                 return frame
             size, quality = self.look.fitted(frame.width, frame.height), self.look.quality or self.quality
-            making = self._prints.get(
-                frame.seq, (size, quality, self.look.exact), partial(self._order, turn, frame, size, quality)
-            )
+            bars = self.look.exact
+            order = partial(turn.make, self._number, frame, size, quality, bars=bars)
+            making = self._prints.get(frame.seq, (size, quality, bars), order)
         made = await asyncio.shield(making)  # others may wait for it too
+        if turn.taken:  # else it was made for another
+            self.encodes += 1
+            self.encode_time.add(made.seconds)
         pieces = jpeg.turned(made.jpeg, frame.jpeg)
         if size == (frame.width, frame.height) and sum(map(len, pieces)) >= len(frame.jpeg):
             return frame
@@ -126,16 +129,6 @@ class Rendition:
             return False
         own = jpeg.quality(frame.jpeg)
         return own is None or self.look.quality < own
-
-    def _order(self, turn: Turn, frame: Frame, size: Size, quality: int) -> asyncio.Future[Made]:
-        made = turn.make(self._number, frame, size, quality, bars=self.look.exact)
-        made.add_done_callback(self._count)
-        return made
-
-    def _count(self, made: asyncio.Future[Made]) -> None:
-        if not made.cancelled() and made.exception() is None:
-            self.encodes += 1
-            self.encode_time.add(made.result().seconds)
 
 
 NUMBERS = count(1)

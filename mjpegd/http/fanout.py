@@ -66,7 +66,8 @@ class Fanout:
         if self._members and frame.seq > self.frame.seq:
             self.show(frame)
         if not self._members:
-            self._begin(frame)
+            self._reach(frame)
+            self._ask()
         if frame is not self.frame:
             return False
         self._members[send] = member
@@ -103,16 +104,15 @@ class Fanout:
         for send, sent in short:
             self._hand_over(self._members[send].fall_behind, part[sent:])
 
-    def _begin(self, frame: Frame) -> None:
-        self.frame, self.position, self.sent = frame, self.ring.position, monotonic()
-        self._ask()
-
     def _note(self, frame: Frame, length: int) -> None:
-        position = self.ring.position
         self.tally.frames += 1
         self.tally.bytes += length
-        self.tally.skipped += position - self.position - 1
-        self.frame, self.position, self.sent = frame, position, monotonic()
+        self.tally.skipped += self.ring.position - self.position - 1
+        self._reach(frame)
+
+    def _reach(self, frame: Frame) -> None:
+        """That is the one they were all sent."""
+        self.frame, self.position, self.sent = frame, self.ring.position, monotonic()
 
     def _ask(self) -> None:
         self.ring.ask(self, self.frame.seq, monotonic() + self.kind.interval)

@@ -41,8 +41,8 @@ PROBE_AFTER = 0.1
 class Viewer:
     """An open stream on one connection; `play` returns when it is over.
 
-    A viewer that keeps up lives in `show`, called by the ring once a frame. Its coroutine sleeps until the viewer falls
-    behind, leaves, or is sent home. `number` and `asked` are how others know it.
+    A viewer that keeps up is served with others (see `fanout`), or by `show`, called by the ring once a frame. Its
+    coroutine sleeps until it falls behind, leaves, or is sent home. `number` and `asked` are how others know it.
     """
 
     __slots__ = (
