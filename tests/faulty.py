@@ -131,13 +131,13 @@ class FaultyProxy:
                 self.ever += 1
                 server = socket.socket()
                 server.setblocking(False)
-                task = asyncio.create_task(self._connection(client, server))
+                task = asyncio.create_task(self._connection(client, server, answered=self._weather.answers))
                 self._open[task] = [client, server]
                 task.add_done_callback(self._open.pop)
 
-    async def _connection(self, client: socket.socket, server: socket.socket) -> None:
+    async def _connection(self, client: socket.socket, server: socket.socket, *, answered: bool) -> None:
         with client, server:
-            if not self._weather.answers:
+            if not answered:
                 await asyncio.Event().wait()
             try:
                 await self._loop.sock_connect(server, ("127.0.0.1", self._target))

@@ -94,6 +94,7 @@ def test_a_new_connection_while_it_stalls(proxy: FaultyProxy) -> None:
     proxy.stall()
     with connect(proxy) as client:
         client.sendall(WORDS)
+        wait_for(lambda: proxy.ever == 1, 5, "the connection to come in the stall")
         proxy.resume()
         assert hear(client, len(WORDS)) == WORDS
 
@@ -103,6 +104,7 @@ def test_a_new_connection_in_the_black_hole(proxy: FaultyProxy) -> None:
     proxy.blackhole()
     with connect(proxy, 0.2 / SECONDS) as client:
         client.sendall(WORDS)
+        wait_for(lambda: proxy.ever == 1, 5, "the connection to come in the black hole")
         proxy.resume()
         with pytest.raises(TimeoutError):
             client.recv(1)
