@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from mjpegd.look import Look, Size
+from mjpegd.look import MIN_SIDE, Look, Size
 
 SLOWEST, FASTEST = 5.0, 60.0
 """Frames a second that an adaptive viewer gets at least, if that many are made, and at most."""
-SMALLEST = 16
-"""Pixels that the longer side of a picture has at least: as many as anybody may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ def ladder(asked: Look, facts: Facts, *, resizable: bool) -> Sequence[Rung]:
     top = replace(asked, fps=FASTEST) if (asked.fps or facts.fps) > FASTEST else asked
     rungs = [_rung(top, facts)]
     for step in STEPS[resizable]:
-        if step.divisor > 1 and max(asked.fitted(*facts.size)) < SMALLEST * step.divisor:
+        if step.divisor > 1 and max(asked.fitted(*facts.size)) < MIN_SIDE * step.divisor:
             continue
         rung = _rung(_stepped(asked, step, facts), facts)
         if rung.cost(1, facts.fps) < rungs[-1].cost(1, facts.fps):

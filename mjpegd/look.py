@@ -5,6 +5,9 @@ from typing import TypeVar
 
 Size = tuple[int, int]
 """Width and height in pixels."""
+MIN_SIDE, MAX_SIDE = 16, 7680
+MIN_FPS, MAX_FPS = 0.1, 240.0
+"""Pixels of width and height, and frames a second, that may be asked for."""
 PASSTHROUGH = "passthrough"
 """The name of the look in which pictures are as the camera gives them."""
 Number = TypeVar("Number", int, float)

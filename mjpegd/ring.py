@@ -42,6 +42,7 @@ class Ring:
         """How many were published so far."""
         self._loop, self._bell = loop, Bell(loop, self._wake)
         self._lock = threading.Lock()
+        self._latest = 0
         self._slots: deque[Frame] = deque(maxlen=slots)
         self._announced: Frame | None = None
         self._announcing = False
@@ -53,11 +54,13 @@ class Ring:
     def publish(self, frame: Frame) -> None:
         """Make `frame` the newest and wake the loop, once however many wait and not again before it ran.
 
-        A frame that comes late, behind one of a higher `seq`, is dropped: time never runs backwards.
+        A frame that comes late, behind one of a higher `seq`, is dropped, also if that one is forgotten: time never
+        runs backwards.
         """
         with self._lock:  # the capture thread's frames, and the starting card of a helper thread
-            if self.newest is not None and frame.seq <= self.newest.seq:
+            if frame.seq <= self._latest:
                 return
+            self._latest = frame.seq
             self._slots.append(frame)
             self.newest = frame
             self.published += 1

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mjpegd.config.schema import MIN_SIDE
-from mjpegd.ladder import FASTEST, SLOWEST, SMALLEST, Facts, Rung, ladder
-from mjpegd.look import Look
+from mjpegd.ladder import FASTEST, SLOWEST, Facts, Rung, ladder
+from mjpegd.look import MIN_SIDE, Look
 
 FULL_HD = Facts(30, 95, (1920, 1080))
 RESIZABLE = pytest.mark.parametrize("resizable", [False, True])
@@ -134,7 +133,7 @@ def test_no_smaller_than_anybody_may_ask_for(asked: Look, widths: set[int]) -> N
     rungs = ladder(asked, FULL_HD, resizable=True)
 
     assert {size(rung, FULL_HD)[0] for rung in rungs} == widths
-    assert min(widths) >= SMALLEST == MIN_SIDE
+    assert min(widths) >= MIN_SIDE
     assert rungs[-1].look.quality <= 70
 
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mjpegd.config.schema import MAX_SIDE, MIN_SIDE
-from mjpegd.look import Look, Size
+from mjpegd.look import MAX_SIDE, MIN_SIDE, Look, Size
 
 SIDE = st.integers(1, 16_384)
 BOUND = st.integers(MIN_SIDE, MAX_SIDE)

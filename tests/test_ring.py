@@ -453,6 +453,18 @@ async def test_time_never_runs_backwards() -> None:
     assert seq_of(await ring.next(0, soon())) == 2
 
 
+async def test_nor_past_what_was_forgotten() -> None:
+    """So is one that comes behind a later one which has been forgotten since: somebody may have seen that."""
+    ring = make_ring()
+    ring.publish(FRAMES[2])
+    ring.forget()
+    ring.publish(FRAMES[1])
+
+    assert ring.newest is None
+    ring.publish(FRAMES[3])
+    assert ring.newest is FRAMES[3]
+
+
 async def test_forgotten(wakeups: list[Bell]) -> None:
     """Who comes after the frames were forgotten is shown none of them, and the next one when it is there."""
     ring = make_ring()

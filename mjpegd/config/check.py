@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mjpegd.config import hashing
-from mjpegd.config.schema import MIN_FPS, MIN_SIDE, USB_SPEC, Config
+from mjpegd.config.schema import USB_SPEC, Config
 from mjpegd.hosts import UNIX
-from mjpegd.look import PASSTHROUGH
+from mjpegd.look import MIN_FPS, MIN_SIDE, PASSTHROUGH
 
 Places = Mapping[tuple[str, ...], str]
 LONGEST_PATH = 200

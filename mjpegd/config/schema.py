@@ -10,6 +10,7 @@ from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct, field, structs
 
+from mjpegd.look import MAX_FPS, MAX_SIDE, MIN_SIDE
 from mjpegd.wire.http import MAX_FIELDS, MAX_HEAD
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,31}"
@@ -23,11 +24,6 @@ CONTROL = r"[a-z0-9_]{1,64}"
 """The name of a camera control, as v4l2-ctl writes it: `exposure_time_absolute`."""
 ControlValue = int | bool | str
 """What a control is set to: a number, a switch, or the label of a menu's entry."""
-
-MIN_SIDE, MAX_SIDE = 16, 7680
-"""Pixels."""
-MIN_FPS, MAX_FPS = 0.1, 240.0
-"""Of what a viewer may ask for."""
 
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Scope = Literal["view", "snapshot", "push", "control", "admin"]

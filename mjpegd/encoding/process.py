@@ -17,8 +17,8 @@ from mjpegd.frame import Frame
 from mjpegd.look import Size
 
 PATIENCE = 30.0
-"""Seconds without an answer after which the process is taken for stuck and is ended. A picture takes it a few
-hundredths; where other programs leave it hardly any time, a few seconds."""
+"""Seconds that one picture may take before the process is taken for stuck and is ended, whatever else it makes. It
+takes a few hundredths; where other programs leave the process hardly any time, a few seconds."""
 
 ROOM = 1 << 20
 """Bytes that a socket is asked to hold, so that a picture is written at once; the kernel grants what it likes."""
@@ -46,6 +46,13 @@ class Made(NamedTuple):
 
     jpeg: memoryview
     seconds: float
+
+
+class _Due(NamedTuple):
+    """Who waits for a picture, and the loop's time until which it may be waited for."""
+
+    future: asyncio.Future[Made]
+    until: float
 
 
 class Child:
@@ -99,7 +106,7 @@ class Process(asyncio.BufferedProtocol):
         self.ended = asyncio.Event()
         """Set when it has hung up, or we have."""
         self._numbers = count(FORGET + 1)
-        self._due: dict[int, asyncio.Future[Made]] = {}
+        self._due: dict[int, _Due] = {}
         self._sent: dict[int, int] = {}
         self._transport: asyncio.Transport
         self._alarm: asyncio.TimerHandle | None = None
@@ -111,7 +118,8 @@ class Process(asyncio.BufferedProtocol):
 
         The future raises `BrokenPicture` if its JPEG cannot be decoded, `EncoderLost` if the process ends before.
         """
-        future: asyncio.Future[Made] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Made] = loop.create_future()
         if self.lost:
             future.set_exception(EncoderLost("the encoder process has ended"))
             return future
@@ -128,7 +136,7 @@ class Process(asyncio.BufferedProtocol):
             bars=bars,
             length=0 if known else len(frame.jpeg),
         )
-        self._due[order.number] = future
+        self._due[order.number] = _Due(future, loop.time() + PATIENCE)
         self._watch()
         self._transport.write(ORDER.pack(*order))
         if not known:
@@ -171,13 +179,13 @@ class Process(asyncio.BufferedProtocol):
         self.lost = True
         due, self._due = self._due, {}
         self._watch()
-        for future in due.values():
+        for future, _until in due.values():
             if not future.done():
                 future.set_exception(EncoderLost("the encoder process has ended"))
         self.ended.set()
 
     def _settle(self, answer: orders.Answer, body: memoryview) -> None:
-        future = self._due.pop(answer.number)
+        future = self._due.pop(answer.number).future
         self._watch()
         if future.done():
             return
@@ -189,11 +197,11 @@ class Process(asyncio.BufferedProtocol):
             future.set_exception(RuntimeError(f"in the encoder process:\n{str(body, 'utf-8')}"))
 
     def _watch(self) -> None:
-        """Wait anew for the next answer, if one is due."""
+        """Be patient with the picture that has been due for the longest: nothing else tells of one stuck thread."""
         if self._alarm is not None:
             self._alarm.cancel()
-        loop = asyncio.get_running_loop()
-        self._alarm = loop.call_later(PATIENCE, self._give_up) if self._due else None
+        oldest = next(iter(self._due.values()), None)
+        self._alarm = oldest and asyncio.get_running_loop().call_at(oldest.until, self._give_up)
 
     def _give_up(self) -> None:
         self._transport.abort()

@@ -4,12 +4,12 @@ import re
 from dataclasses import replace
 
 from mjpegd.config.presets import renditions
-from mjpegd.config.schema import MAX_FPS, MAX_SIDE, MIN_FPS, MIN_SIDE, RenditionConfig
+from mjpegd.config.schema import RenditionConfig
 from mjpegd.errors import HttpError
 from mjpegd.http import query
 from mjpegd.http.query import Query
 from mjpegd.http.visit import Visit
-from mjpegd.look import PASSTHROUGH, Look, Size
+from mjpegd.look import MAX_FPS, MAX_SIDE, MIN_FPS, MIN_SIDE, PASSTHROUGH, Look, Size
 
 NUMBERS = frozenset({"width", "w", "height", "h", "resolution", "quality", "q", "compression", "fps"})
 """Parameters by which a viewer says itself how its pictures are to be."""

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from mjpegd.access.principal import Principal, anybody
 from mjpegd.access.shares import Share
 from mjpegd.config.presets import renditions
-from mjpegd.config.schema import MAX_FPS, MAX_SIDE, MIN_FPS, MIN_SIDE, CameraConfig, Config, RenditionConfig
+from mjpegd.config.schema import CameraConfig, Config, RenditionConfig
 from mjpegd.errors import HttpError
 from mjpegd.http import looks
 from mjpegd.http.visit import Visit
-from mjpegd.look import Look
+from mjpegd.look import MAX_FPS, MAX_SIDE, MIN_FPS, MIN_SIDE, Look
 from tests.http.requests import CALLER, request, site
 
 PLAIN = CameraConfig(source="pattern")
