@@ -86,7 +86,7 @@ class Fanout:
             self._break_up(frame)
         elif frame.seq > self.frame.seq:
             self._send(frame)
-        else:  # whoever joined brought them to it, or it comes late
+        else:  # whoever joined brought them to it
             self._ask()
 
     def _send(self, frame: Frame) -> None:

@@ -382,14 +382,26 @@ async def test_a_bug_in_one(takes: list[int], place: Place, told: list[BaseExcep
 
 
 async def test_a_late_frame(place: Place) -> None:
-    """A card behind what was sent, which a ring takes after it forgot, is sent to nobody; the next frame is."""
+    """A card behind what was sent, which comes when that is forgotten, is sent to nobody; the next frame is."""
     (member,) = joined(place, [])
     await place.show()
     place.ring.forget()
     place.seq = 0
-    await place.show()
-    assert member.sent == [2]
+    place.publish()
     place.seq = 2
+    await place.show()
+
+    assert (member.sent, member.alone) == ([2, 3], [])
+
+
+async def test_what_they_have(place: Place) -> None:
+    """A fan-out that is shown what its members were sent sends it to nobody again, and waits for the next."""
+    (member,) = joined(place, [])
+    shown = await place.show()
+    fanout = only(place)
+    place.ring.leave(fanout)
+    fanout.show(shown)
+    assert place.waits(fanout)
     await place.show()
 
     assert (member.sent, member.alone) == ([2, 3], [])
