@@ -20,7 +20,6 @@ from mjpegd.config.schema import CameraConfig, ControlValue
 from mjpegd.demand import Demand
 from mjpegd.errors import BrokenPicture, SourceError, SourceFrozen, SourceStalled, SourceWoken
 from mjpegd.frame import Frame
-from mjpegd.jpeg import Examiner
 from mjpegd.lifeline import SLICE, Lifeline
 from mjpegd.masking import mask
 from mjpegd.picture import to_picture
@@ -94,7 +93,6 @@ class Capture:
         self._freeze = self._new_freeze()
         self.stopped = False
         self._log = log.get(camera=name)
-        self._examiner = Examiner(complete=config.complete_only)
         self._review = Review(config, self._log)
         self._thread = threading.Thread(target=self._run, name=f"capture-{name}", daemon=True)
 
@@ -254,7 +252,7 @@ class Capture:
             self._show(frame)
 
     def _frame(self, grab: Grab) -> Frame:
-        picture, encode = to_picture(grab, self._examiner, self._config.quality)
+        picture, encode = to_picture(grab, self._config)
         if encode:
             self.encode_time.add(encode)
         return multipart.assemble(

@@ -13,7 +13,7 @@ Mended here:
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mjpegd.errors import BrokenPicture
@@ -77,54 +77,17 @@ class Picture:
     height: int
 
 
-Edit = tuple[int, int, bytes]
-"""Where something stands, and what takes its place."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    """What lies between a picture's remarks and its scan, the scan's own header included; `edits` count from there."""
-
-    raw: bytes = b""
-    width: int = 0
-    height: int = 0
-    edits: tuple[Edit, ...] = ()
-
-
-class Examiner:
-    """Looks at a camera's pictures. Their tables are mostly those of the last one, and are then not walked through.
+def examine(data: memoryview, *, complete: bool = True) -> Picture:
+    """Return the picture in `data`, mended; raise `BrokenPicture` where it is none or only a part of one.
 
     `complete=False` lets a picture without its EOI pass, for cameras that never send one.
     """
-
-    def __init__(self, *, complete: bool = True) -> None:
-        self._complete = complete
-        self._tables = _Tables()
-
-    def examine(self, data: memoryview) -> Picture:
-        """Return the picture in `data`, mended; raise `BrokenPicture` where it is none or only a part of one."""
-        if data[:2] != SOI:
-            raise BrokenPicture("no SOI at the start")
-        end = _content_end(data)
-        if self._complete and data[end - 2 : end] != EOI:
-            raise BrokenPicture("no EOI at the end: truncated")
-        edits, at = list[Edit](), 2
-        for marker, start, after in _segments(data, at, end):
-            if marker not in _REMARKS:
-                break
-            edits += _substitution(data, marker, start, after)
-            at = after
-        tables = self._tables
-        behind = at + len(tables.raw)
-        if not tables.raw or behind > end or bytes(data[at:behind]) != tables.raw:
-            tables = self._tables = _walk(data, at, end)
-        edits += [(at + start, at + after, instead) for start, after, instead in tables.edits]
-        return Picture(_edited(data, edits, end), tables.width, tables.height)
-
-
-def examine(data: memoryview, *, complete: bool = True) -> Picture:
-    """What an `Examiner` makes of a single picture."""
-    return Examiner(complete=complete).examine(data)
+    if data[:2] != SOI:
+        raise BrokenPicture("no SOI at the start")
+    end = _content_end(data)
+    if complete and data[end - 2 : end] != EOI:
+        raise BrokenPicture("no EOI at the end: truncated")
+    return _mend(data, end)
 
 
 def _content_end(data: memoryview) -> int:
@@ -140,40 +103,32 @@ def _content_end(data: memoryview) -> int:
     return end
 
 
-def _walk(data: memoryview, at: int, end: int) -> _Tables:
-    """Look at each segment from there up to SOS."""
-    width = height = 0
+def _mend(data: memoryview, end: int) -> Picture:
+    """Walk the segments up to SOS, once a frame: most are stepped over after one look at their marker."""
+    width = height = kept = 0
     tables = False
-    edits: list[Edit] = []
-    for marker, start, after in _segments(data, at, end):
+    pieces: list[memoryview | bytes] = []
+    for marker, start, after in _segments(data, end):
         if marker in _FRAME_HEADERS:
             height, width = _SIZE.unpack_from(data, start + 5)
         elif marker == _DHT:
             tables = True
-        elif marker in _REMARKS:
-            edits += _substitution(data, marker, start, after)
+        elif marker == _SOS and not tables:
+            pieces += data[kept:start], HUFFMAN_TABLES
+            kept = start
+        elif marker in _REMARKS and (substitute := _substitute(marker, bytes(data[start + 4 : after]))) is not None:
+            pieces += data[kept:start], substitute
+            kept = after
     if not (width and height):
         raise BrokenPicture("no frame header with a size")
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise BrokenPicture(f"{width}x{height} is larger than any camera's picture")
-    if not tables:
-        edits.append((start, start, HUFFMAN_TABLES))
-    raw = bytes(data[at:after])
-    return _Tables(raw, width, height, tuple((start - at, after - at, instead) for start, after, instead in edits))
+    return Picture((*pieces, data[kept:end]), width, height)
 
 
-def _edited(data: memoryview, edits: Iterable[Edit], end: int) -> tuple[memoryview | bytes, ...]:
-    """The data as pieces, something else in some places."""
-    pieces: list[memoryview | bytes] = []
-    kept = 0
-    for start, after, instead in edits:
-        pieces += data[kept:start], instead
-        kept = after
-    return (*pieces, data[kept:end])
-
-
-def _segments(data: memoryview, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment from there to SOS; `BrokenPicture` where they do not hang together."""
+def _segments(data: memoryview, end: int) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment from SOI to SOS; `BrokenPicture` where they do not hang together."""
+    at = 2
     while at + 4 <= end:
         prefix, marker, length = _SEGMENT.unpack_from(data, at)
         if prefix != 0xFF:
@@ -191,19 +146,18 @@ def _segments(data: memoryview, at: int, end: int) -> Iterator[tuple[int, int, i
     raise BrokenPicture("no scan")
 
 
-def _substitution(data: memoryview, marker: int, start: int, after: int) -> tuple[Edit, ...]:
-    """What to send in place of an application or comment segment; nothing to leave it as it is."""
-    body = bytes(data[start + 4 : after])
+def _substitute(marker: int, body: bytes) -> bytes | None:
+    """What to send in place of an application or comment segment; None to leave it as it is."""
     if SOI in body or EOI in body:
-        return ((start, after, _turn(body)),)
-    return ((start, after, JFIF_APP0),) if marker == _APP0 and body.startswith(b"AVI1") else ()
+        return _turn(body)
+    return JFIF_APP0 if marker == _APP0 and body.startswith(b"AVI1") else None
 
 
 def turned(picture: memoryview, source: memoryview) -> tuple[memoryview | bytes, ...]:
     """The pieces of a picture that was made of the pixels of `source`, shown turned if that one is by its EXIF."""
-    for marker, start, after in _segments(source, 2, len(source)):
+    for marker, start, after in _segments(source, len(source)):
         if marker == _APP1 and (turn := _turn(bytes(source[start + 4 : after]))):
-            _, _, behind = next(_segments(picture, 2, len(picture)))  # JFIF, which is to be the first
+            _, _, behind = next(_segments(picture, len(picture)))  # JFIF, which is to be the first
             return picture[:behind], turn, picture[behind:]
     return (picture,)
 
@@ -237,7 +191,7 @@ def quality(data: memoryview) -> int | None:
 
     Most cameras scale the tables of T.81 Annex K.1 as libjpeg does.
     """
-    for marker, start, after in _segments(data, 2, len(data)):
+    for marker, start, after in _segments(data, len(data)):
         if marker == _DQT and after - start >= 5 + 64 and data[start + 4] == 0:  # 8 bits a value, table 0
             return _nearest(-sum(data[start + 5 : start + 69]))
     return None

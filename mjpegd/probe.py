@@ -95,7 +95,6 @@ class _Reading:
     def __init__(self, config: CameraConfig, began: float) -> None:
         self.good = 0
         self._config, self._began = config, began
-        self._examiner = jpeg.Examiner(complete=config.complete_only)
         self._first = self._last = 0.0
         self._broken = 0
         self._picture: jpeg.Picture | None = None
@@ -107,7 +106,7 @@ class _Reading:
             grab = source.read()
             if grab is None or not grab.data or self._is_card(grab):
                 return False
-            picture, _ = to_picture(grab, self._examiner, self._config.quality)
+            picture, _ = to_picture(grab, self._config)
             self._picture = replace(picture, pieces=(b"".join(picture.pieces),))  # the source uses its memory again
         except BrokenPicture as error:
             self._note_broken(error)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mjpegd import jpeg as module
 from mjpegd.errors import BrokenPicture
-from mjpegd.jpeg import EOI, HUFFMAN_TABLES, JFIF_APP0, SOI, Examiner, Picture, examine, quality, turned
+from mjpegd.jpeg import EOI, HUFFMAN_TABLES, JFIF_APP0, SOI, Picture, examine, quality, turned
 from tests.pictures import decode, jpeg, segment, segments
 
 APP0, APP1, APP2, COM, DHT, DQT = 0xE0, 0xE1, 0xE2, 0xFE, 0xC4, 0xDB
@@ -310,57 +309,6 @@ def test_truncations(data: bytes, end: int, complete: bool) -> None:  # noqa: FB
     """A picture cut off anywhere, with or without an EOI behind, is examined or a `BrokenPicture`, nothing else."""
     examines_or_breaks(data[:end], complete=complete)
     examines_or_breaks(data[:end] + EOI, complete=complete)
-
-
-def outcome(examiner: Examiner, data: bytes) -> tuple[bytes, int, int] | str:
-    """What it makes of them, or what is the matter."""
-    try:
-        picture = examiner.examine(memoryview(data))
-    except BrokenPicture as error:
-        return str(error)
-    return sent(picture), picture.width, picture.height
-
-
-@given(
-    st.lists(st.sampled_from(SOURCES), min_size=1, max_size=3),
-    st.lists(st.tuples(INTERESTING, st.binary(max_size=3)), max_size=2),
-    st.booleans(),
-    INTERESTING,
-)
-def test_what_was_seen_before_changes_nothing(
-    sources: list[bytes],
-    changes: list[tuple[int, bytes]],
-    cut: bool,  # noqa: FBT001
-    end: int,
-) -> None:
-    """Whatever pictures a camera gave before, the next is examined as if it were the first."""
-    examiner, data = Examiner(), sources[-1]
-    for each in sources:
-        outcome(examiner, each)
-    for at, new in changes:
-        data = data[:at] + new + data[at + len(new) :]
-    if cut:
-        data = data[:end] + EOI
-
-    assert outcome(examiner, data) == outcome(Examiner(), data)
-
-
-def test_known_tables_are_stepped_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a camera's second picture with the same tables only the remarks are walked through."""
-    examiner, walked = Examiner(), list[int]()
-    walk = module._walk
-
-    def counted(data: memoryview, at: int, end: int) -> module._Tables:
-        walked.append(at)
-        return walk(data, at, end)
-
-    monkeypatch.setattr(module, "_walk", counted)
-    for remark in (b"ts=1", b"ts=2.75", b"ts=3"):
-        marked = behind_soi(segment(COM, remark))
-        assert outcome(examiner, marked) == (marked, 64, 48)
-    assert len(walked) == 1
-    outcome(examiner, jpeg(80, 48))
-    assert len(walked) == 2
 
 
 @given(st.lists(st.sampled_from((b"\xff", b"\xd8", b"\xc0", b"\xda", b"\xe0", b"\0", b"\x08", b"\x11")), max_size=40))
