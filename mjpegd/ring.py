@@ -7,8 +7,9 @@ the newest one later than its last, each time anew, so there is no queue for any
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from mjpegd.bell import Bell
 from mjpegd.frame import Frame
@@ -16,6 +17,8 @@ from mjpegd.timing import Timing
 
 SLOTS = 4
 """Frames kept. Viewers want the newest only; the others are for whoever looks back. Memory stays bounded."""
+
+T = TypeVar("T")
 
 
 class Waiter(Protocol):
@@ -86,7 +89,7 @@ class Ring:
         elif self.closed or (self._announced is not None and self._announced.seq > after):
             self.leave(waiter)
             if self.closed:
-                self._loop.call_soon(self._show, waiter, None)
+                self._loop.call_soon(self.hand_over, waiter.show, None)
             else:
                 self._loop.call_soon(self._show_announced, waiter)
         elif self._alarm is None or deadline < self._alarm_at:
@@ -131,26 +134,20 @@ class Ring:
     def _release(self, frame: Frame | None) -> None:
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters:
-            try:
-                waiter.show(frame)
-            except Exception as error:  # noqa: BLE001  (a bug in one must not cost the others their frame)
-                self.complain(error)
+            self.hand_over(waiter.show, frame)
         if waiters:
             self.send.add(monotonic() - self._woken)
 
     def _show_announced(self, waiter: Waiter) -> None:
         """Show the frame that is the announced one then: `position` is that of no other."""
-        self._show(waiter, self._announced)
+        self.hand_over(waiter.show, self._announced)
 
-    def _show(self, waiter: Waiter, frame: Frame | None) -> None:
+    def hand_over(self, take: Callable[[T], None], what: T) -> None:
+        """Have a waiter take something; if it breaks down, that is said, and costs no other one its frame."""
         try:
-            waiter.show(frame)
-        except Exception as error:  # noqa: BLE001  (as above)
-            self.complain(error)
-
-    def complain(self, error: Exception) -> None:
-        """Say that a waiter broke down, which costs no other one its frame."""
-        self._loop.call_exception_handler({"message": "a waiter broke down", "exception": error})
+            take(what)
+        except Exception as error:  # noqa: BLE001  (a bug in one must not cost the others their frame)
+            self._loop.call_exception_handler({"message": "a waiter broke down", "exception": error})
 
     def _set_alarm(self, deadline: float) -> None:
         if self._alarm is not None:
@@ -163,7 +160,7 @@ class Ring:
         now = self._loop.time()
         for waiter in [waiter for waiter, deadline in self._waiters.items() if deadline <= now]:
             if self.leave(waiter):
-                self._show(waiter, None)
+                self.hand_over(waiter.show, None)
         if self._waiters:
             self._set_alarm(min(self._waiters.values()))
 

@@ -1,10 +1,11 @@
 """Fixtures that several folders share: the LD_PRELOAD camera, pictures for it, certificates, and encoders."""
 
 import asyncio
+import gc
 import socket
 import subprocess
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import cv2
@@ -80,6 +81,15 @@ async def encoders(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Encoders]:
     yield encoders
     encoders.close()
     await asyncio.sleep(0)
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """No collector: what goes, goes by itself."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import weakref
 from asyncio import Future
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -48,15 +47,6 @@ def done(result: object = "print") -> Future[Any]:
 def prints() -> Prints[Any]:
     """A camera's."""
     return Prints()
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """No collector."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 async def test_made_once(prints: Prints[Any]) -> None:

@@ -1,12 +1,11 @@
 """Frames at another pace or size, made once for all who asked for the same."""
 
 import asyncio
-import gc
 import threading
 import weakref
 from asyncio import Task
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
@@ -45,15 +44,6 @@ def task_of(rendition: Rendition) -> Task[None]:
     """What runs it."""
     assert rendition._task is not None
     return rendition._task
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """No collector: what goes, goes by itself."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.fixture

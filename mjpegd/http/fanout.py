@@ -11,7 +11,7 @@ frame of another size comes, or none in time.
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from mjpegd.camera import Tally
 from mjpegd.frame import Frame
@@ -20,9 +20,6 @@ from mjpegd.ring import Ring
 
 Send = Callable[[memoryview], int]
 """Hands bytes to the kernel: `socket.send` of a socket that does not block."""
-
-
-T = TypeVar("T")
 
 
 class Member(Protocol):
@@ -102,7 +99,7 @@ class Fanout:
         self._note(frame, length)
         self._ask()
         for send, sent in short:
-            self._hand_over(self._members[send].fall_behind, part[sent:])
+            self.ring.hand_over(self._members[send].fall_behind, part[sent:])
 
     def _note(self, frame: Frame, length: int) -> None:
         self.tally.frames += 1
@@ -120,13 +117,7 @@ class Fanout:
     def _break_up(self, frame: Frame | None) -> None:
         members, self._members = self._members, {}
         for member in members.values():
-            self._hand_over(member.show, frame)
-
-    def _hand_over(self, take: Callable[[T], None], what: T) -> None:
-        try:
-            take(what)
-        except Exception as error:  # noqa: BLE001  (a bug in one must not cost the others their frame)
-            self.ring.complain(error)
+            self.ring.hand_over(member.show, frame)
 
 
 class Fanouts:

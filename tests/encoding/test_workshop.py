@@ -174,15 +174,17 @@ async def test_it_stands_back(shop: Workshop, lines: Lines) -> None:
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
-async def test_where_niceness_may_not_be_changed(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the kernel allows no niceness, pictures are made all the same."""
+async def test_where_niceness_may_not_be_changed(shop: Workshop, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel allows no niceness, pictures are made all the same, by one that does not stand back."""
 
     def refuse(*_given: int) -> None:
         raise PermissionError
 
     monkeypatch.setattr(os, "setpriority", refuse)
-
     await makes(shop)
+    (pid,) = pids(lines)
+
+    assert int(stat(proc(pid, "stat"))[16]) == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 async def test_it_goes_first(shop: Workshop, lines: Lines) -> None:

@@ -1,7 +1,6 @@
 """Viewers that are served together, on a real ring; what their connections take is written down."""
 
 import asyncio
-import gc
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -422,18 +421,15 @@ async def test_nobody_left_in_the_middle_of_a_round(place: Place) -> None:
     assert not place.waits(fanout)
 
 
+@pytest.mark.usefixtures("uncollected")
 async def test_nothing_is_kept(place: Place) -> None:
     """A fan-out goes with its last member, and the frame with it, without a collector."""
     members = joined(place, [], [])
     sent = weakref.ref((await place.show()).jpeg)
     fanout, member = weakref.ref(only(place)), weakref.ref(members[0])
-    gc.collect()
-    gc.disable()
-    try:
-        while members:
-            members.pop().leave()
-        place.ring.forget()
-        place.ring._announced = None
-        assert (sent(), fanout(), member()) == (None, None, None)
-    finally:
-        gc.enable()
+    while members:
+        members.pop().leave()
+    place.ring.forget()
+    place.ring._announced = None
+
+    assert (sent(), fanout(), member()) == (None, None, None)

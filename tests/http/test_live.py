@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-import gc
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from time import monotonic
 
 import pytest
@@ -108,17 +107,6 @@ def play(scene: Scene, limits: LimitsConfig | None = None, server: ServerConfig 
     uvloop.run(run())
 
 
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """What is in a cycle stays."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 async def part(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     """Head and picture of the next part of the default profile."""
     async with asyncio.timeout(PATIENCE):
@@ -128,6 +116,7 @@ async def part(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
         return head, await reader.readexactly(length)
 
 
+@pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("query", ["", "adapt=1", "max_latency=500", "extra_headers=1", "fps=20", "width=32"])
 def test_a_frame_goes_with_its_viewer(query: str) -> None:
     """When a viewer has left, nothing of it keeps its last frame, and no collector is needed for that."""
@@ -144,8 +133,7 @@ def test_a_frame_goes_with_its_viewer(query: str) -> None:
             while kept() is not None:  # noqa: ASYNC110  (nobody tells)
                 await asyncio.sleep(0.01)
 
-    with without_collector():
-        play(scene)
+    play(scene)
 
 
 def test_a_refused_stream_ends_no_other() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from mjpegd.config.schema import LimitsConfig
 from mjpegd.http import live
-from tests.http.test_live import Place, part, play, without_collector
-from tests.http.test_live_together import LARGE, counts, descriptors, publish, together, until, viewers, watching
+from tests.daemon import descriptors
+from tests.http.test_live import Place, part, play
+from tests.http.test_live_together import LARGE, counts, publish, together, until, viewers, watching
 
 
 def test_one_that_never_comes_back() -> None:
@@ -153,6 +154,7 @@ def test_one_that_may_have_left_is_ended() -> None:
     play(scene)
 
 
+@pytest.mark.usefixtures("uncollected")
 def test_nothing_stays() -> None:
     """When all have left there is no fan-out, no descriptor and no frame of theirs, and no collector is needed."""
 
@@ -175,5 +177,4 @@ def test_nothing_stays() -> None:
         place.camera.ring._announced = None
         await until(lambda: [each() for each in kept] == [None] * 3)
 
-    with without_collector():
-        play(scene)
+    play(scene)

@@ -133,11 +133,6 @@ def counts(place: Place) -> list[tuple[int, int, int]]:
     return [(report["frames"], report["skipped"], report["bytes"]) for report in reports]
 
 
-def descriptors() -> int:
-    """How many files this process has open."""
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  (names are enough)
-
-
 def test_each_frame_once() -> None:
     """Viewers who keep up are served together, get each frame once and in order, and are counted exactly."""
 
